@@ -1,0 +1,91 @@
+//! What is delivered: a path, a version, and the way that the change came.
+
+use std::time::SystemTime;
+
+use crate::conf::LocConf;
+use crate::error::Error;
+use crate::nginx::Request;
+use crate::receipt::Form;
+use crate::store;
+
+/// What a change does to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Store,
+    Delete,
+}
+
+impl Verb {
+    /// As a receipt says it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Verb::Store => "store",
+            Verb::Delete => "delete",
+        }
+    }
+
+    /// As HTTP and the missing log say it.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Verb::Store => "PUT",
+            Verb::Delete => "DELETE",
+        }
+    }
+}
+
+/// A PUT or DELETE that this node has taken on.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) verb: Verb,
+    /// The request's path.
+    pub(crate) path: Vec<u8>,
+    /// Nanoseconds since the epoch.
+    pub(crate) version: u64,
+    /// How this node calls itself.
+    pub(crate) node: Vec<u8>,
+    /// The nodes that the change came through (Filedist-Via), none where a client sent it.
+    pub(crate) via: Option<Vec<u8>>,
+    /// The form of the receipt.
+    pub(crate) form: Form,
+}
+
+impl Change {
+    /// The change that a request asks for; the version is still to be given where a client asks.
+    pub(crate) fn of(r: &Request, conf: &LocConf, verb: Verb) -> Change {
+        Change {
+            verb,
+            path: r.uri().to_vec(),
+            version: 0,
+            node: conf.node_name(r),
+            via: r.header("filedist-via").map(<[u8]>::to_vec),
+            form: Form::accepted(r.header("accept")),
+        }
+    }
+
+    /// Refuses a change that has been here before (508, RFC 5842 section 7.2).
+    pub(crate) fn check_loop(&self) -> Result<(), Error> {
+        let via = self.via.as_deref().unwrap_or_default();
+        match via.split(|&byte| byte == b',').any(|node| node.trim_ascii() == self.node) {
+            true => Err(Error::Loop),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes over the parent's version, or gives one that is newer than `present`.
+    pub(crate) fn set_version(&mut self, r: &Request, present: Option<u64>) -> Result<(), Error> {
+        let now = SystemTime::now();
+        self.version = match r.header("filedist-version") {
+            Some(version) => store::parse(version, now)?,
+            None => store::next(now, present),
+        };
+        Ok(())
+    }
+
+    /// Filedist-Via for the children.
+    pub(super) fn via_here(&self) -> Vec<u8> {
+        match &self.via {
+            Some(via) => [via, &b", "[..], &self.node].concat(),
+            None => self.node.clone(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Which handler a request goes to, and what a refusal looks like.
+
+mod delete;
+mod get;
+mod put;
+
+use core::future::Future;
+
+use crate::conf::LocConf;
+use crate::error::{Error, Severity};
+use crate::fanout::{Change, Verb};
+use crate::nginx::{self, Level, Method, Reply, Request, Status};
+use crate::receipt::{Line, Outcome, Receipt, BETWEEN_NODES};
+
+pub(crate) use get::method_not_allowed;
+
+/// The content handler of a location with `filedist on`.
+pub(crate) fn dispatch(r: Request) -> Status {
+    let conf: &'static LocConf = r.conf();
+    match r.method() {
+        Method::Get => get::handle(r, conf),
+        _ if !r.is_main() => match nginx::pass(r, conf.next()) {
+            Some(status) => status,
+            // Another module's subrequest: only a client's request has a body to store.
+            None => 405,
+        },
+        Method::Put => change(r, conf, Verb::Store),
+        Method::Delete => change(r, conf, Verb::Delete),
+        Method::Other => method_not_allowed(r, "GET, HEAD, PUT, DELETE"),
+    }
+}
+
+fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
+    nginx::run(r, async move {
+        let mut change = Change::of(&r, conf, verb);
+        let done = match verb {
+            Verb::Store => put::handle(r, conf, &mut change).await,
+            Verb::Delete => delete::handle(r, conf, &mut change).await,
+        };
+        match done {
+            Ok(reply) => reply,
+            Err(error) => refuse(&r, &change, &error),
+        }
+    })
+}
+
+/// What a handler has done, as an answer.
+fn reply(change: &Change, status: u16, receipt: &Receipt) -> Reply {
+    // A parent holds the receipt in one buffer.
+    let limit = change.via.is_some().then_some(BETWEEN_NODES);
+    Reply {
+        status,
+        content_type: change.form.media_type(),
+        headers: Vec::new(),
+        body: receipt.render(change.form, limit),
+    }
+}
+
+fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
+    let level = match error.severity() {
+        Severity::Info => Level::Info,
+        Severity::Error => Level::Error,
+    };
+    r.log(level, format_args!("{error}"));
+    let status = error.status();
+    let outcome = Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason()));
+    let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
+    reply(change, status, &Receipt { own, version: None, children: Vec::new() })
+}
+
+/// Runs `work` where it may wait for a disk.
+fn blocking<T: Send + 'static>(
+    r: Request,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> {
+    async move {
+        match nginx::offload(r, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Internal("the thread pool did not run a job")),
+        }
+    }
+}

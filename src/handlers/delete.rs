@@ -1,0 +1,38 @@
+//! DELETE: the local file first, then the children.
+
+use super::{blocking, reply};
+use crate::conf::LocConf;
+use crate::error::Error;
+use crate::fanout::{Change, Fanout};
+use crate::nginx::{Ask, Reply, Request};
+use crate::receipt::{Line, Outcome, Receipt};
+use crate::store::{self, Removed, Target};
+
+pub(super) async fn handle(
+    r: Request,
+    conf: &'static LocConf,
+    change: &mut Change,
+) -> Result<Reply, Error> {
+    change.check_loop()?;
+    if r.content_length().unwrap_or(0) > 0 || r.is_chunked() {
+        return Err(Error::UnexpectedBody);
+    }
+    let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
+    let target = Target::of(&r)?;
+    change.set_version(&r, target.any_version())?;
+
+    let version = change.version;
+    let removed = blocking(r, move || store::remove(&target, version, zone)).await?;
+
+    let mut fanout = Fanout::start(r, conf, change, &Ask::Delete)?;
+    fanout.accepted();
+    let children = fanout.outcomes().await;
+
+    let (status, outcome) = match removed {
+        Removed::Deleted => (200, Outcome::Deleted),
+        Removed::Absent => (404, Outcome::Absent),
+        Removed::Superseded => (200, Outcome::Superseded),
+    };
+    let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
+    Ok(reply(change, status, &Receipt { own, version: Some(version), children }))
+}

@@ -1,0 +1,29 @@
+//! `ngx_http_filedist_module`: a PUT/DELETE/GET interface to the files of a tree of machines.
+//!
+//! Where things are:
+//!
+//! - [`module`]: the tables that nginx loads, and its entries into this crate.
+//! - [`conf`]: the directives.
+//! - [`handlers`]: GET, PUT and DELETE, a file each. Start reading at `handlers/put.rs`.
+//! - [`pages`]: what the module serves about itself.
+//! - [`fanout`]: a change on its way to the children.
+//! - [`store`]: a change on its way into this node's own files.
+//! - [`receipt`], [`missing_log`], [`escape`], [`error`]: plain text in and out, without nginx.
+//! - [`zone`]: what workers share.
+//! - [`nginx`]: the fence around all `unsafe` use of nginx.
+//!
+//! Modules use those further down this list. docs/ tells the life of a request.
+
+mod conf;
+mod error;
+mod escape;
+mod fanout;
+mod handlers;
+mod missing_log;
+mod module;
+#[allow(unsafe_code)]
+mod nginx;
+mod pages;
+mod receipt;
+mod store;
+mod zone;

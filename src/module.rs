@@ -1,0 +1,61 @@
+//! What nginx loads: the module's tables, and the functions that it calls.
+
+#![allow(unsafe_code)]
+
+use core::ptr;
+use std::panic::catch_unwind;
+
+use nginx_sys::*;
+
+use crate::conf::commands;
+use crate::handlers;
+use crate::nginx::{Request, Status};
+use crate::pages;
+
+#[cfg(not(test))]
+ngx::ngx_modules!(ngx_http_filedist_module);
+
+static CONTEXT: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: None,
+    postconfiguration: Some(commands::postconfiguration),
+    create_main_conf: Some(commands::create_main_conf),
+    init_main_conf: Some(commands::init_main_conf),
+    create_srv_conf: Some(commands::create_srv_conf),
+    merge_srv_conf: Some(commands::merge_srv_conf),
+    create_loc_conf: Some(commands::create_loc_conf),
+    merge_loc_conf: Some(commands::merge_loc_conf),
+};
+
+/// The entry in nginx's table of modules.
+#[cfg_attr(not(test), used, no_mangle)]
+#[cfg_attr(test, allow(dead_code))]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_http_filedist_module: ngx_module_t = ngx_module_t {
+    ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
+    commands: ptr::addr_of_mut!(commands::COMMANDS).cast(),
+    type_: NGX_HTTP_MODULE as ngx_uint_t,
+    ..ngx_module_t::default()
+};
+
+/// The content handler of locations with `filedist on`.
+pub(crate) unsafe extern "C" fn content_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    unsafe { enter(r, handlers::dispatch) }
+}
+
+/// The content handler of locations with `filedist_missing`.
+pub(crate) unsafe extern "C" fn missing_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    unsafe { enter(r, pages::missing::serve) }
+}
+
+/// Runs a handler; a panic becomes 500 and does not reach nginx.
+///
+/// # Safety
+///
+/// nginx passes a live request.
+unsafe fn enter(r: *mut ngx_http_request_t, handler: fn(Request) -> Status) -> ngx_int_t {
+    // SAFETY: the caller vouches for the request, which outlives its content handler.
+    let Some(r) = (unsafe { Request::from_ptr(r) }) else { return NGX_ERROR as ngx_int_t };
+    catch_unwind(|| handler(r)).unwrap_or(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t)
+}

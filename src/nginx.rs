@@ -1,0 +1,39 @@
+//! The fence: everything that touches nginx's memory. Outside of it no `unsafe` is needed to
+//! read a request, to write an answer, to start a delivery.
+//!
+//! nginx runs a worker's events in one thread. A handle ([`Request`], [`Subrequest`]) is used by
+//! the handler that it was given to, which nginx drops with the request; no handle is kept
+//! longer, and none goes to another thread.
+
+mod abi;
+mod body;
+pub(crate) mod conf;
+mod feed;
+pub(crate) mod log;
+mod os;
+mod pool;
+mod request;
+mod subrequest;
+mod task;
+mod thread;
+pub(crate) mod upstream;
+
+mod headers {
+    //! What bindgen made of abi.h (build.rs).
+    #![allow(dead_code, non_camel_case_types, non_upper_case_globals, non_snake_case)]
+    #![allow(unreachable_pub, missing_docs, clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/headers.rs"));
+}
+
+pub(crate) use body::{Body, Broken, Piece};
+pub(crate) use feed::Source;
+pub(crate) use log::Level;
+pub(crate) use os::{link, path, pid, symlinks_allow, unnamed_file, utc, Md5};
+pub(crate) use pool::boxed;
+pub(crate) use request::{
+    ComplexValue, Handler, LocationConf, Method, Reply, Request, Status, DECLINED,
+};
+pub(crate) use subrequest::{pass, Answer, Ask, Headers, Subrequest};
+pub(crate) use task::run;
+pub(crate) use thread::offload;
+pub(crate) use upstream::{Child, Upstream};

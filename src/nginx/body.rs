@@ -1,0 +1,169 @@
+//! The client's request body, piece by piece as it arrives.
+//!
+//! nginx's unbuffered reading (`proxy_request_buffering off` is built on it) hands out one buffer
+//! of `client_body_buffer_size` at a time and reads on when that was used up, so memory does not
+//! grow with the body.
+
+use core::future::poll_fn;
+use core::ptr;
+use core::task::Poll;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nginx_sys::*;
+
+use super::request::Request;
+use super::task;
+use super::thread::{offload, Lent, NotRun};
+
+/// A body that is being read. Bytes that nobody takes stay in the socket.
+pub struct Body {
+    r: Request,
+}
+
+/// What ended the reading of a body: a status of nginx's (408, 413, 400, 500).
+#[derive(Debug, Clone, Copy)]
+pub struct Broken(pub u16);
+
+/// A piece of the body, in memory that nginx uses again when this is dropped.
+pub struct Piece {
+    r: Request,
+    chain: *mut ngx_chain_t,
+}
+
+impl Body {
+    /// Starts to read; sends "100 Continue" where the client waits for it.
+    pub fn read(r: Request) -> Result<Body, Broken> {
+        unsafe extern "C" fn ready(_r: *mut ngx_http_request_t) {}
+
+        let raw = r.as_ptr();
+        // SAFETY: a client's request whose body nobody has asked for yet. The count that nginx
+        // takes for its own reading is given back: the task holds one.
+        unsafe {
+            (*raw).set_request_body_no_buffering(1);
+            let rc = ngx_http_read_client_request_body(raw, Some(ready));
+            if rc >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+                return Err(Broken(rc as u16));
+            }
+            (*raw).set_count((*raw).count() - 1);
+            (*raw).read_event_handler = Some(task::on_event);
+            (*raw).write_event_handler = Some(task::on_event);
+        }
+        let body = Body { r };
+        body.note_completion();
+        Ok(body)
+    }
+
+    /// All bytes have arrived; the last ones may still be with the next [`Piece`].
+    pub fn is_complete(&self) -> bool {
+        // SAFETY: the request is alive while its handler runs.
+        unsafe { (*self.r.as_ptr()).reading_body() == 0 }
+    }
+
+    /// The next bytes, or none at the end.
+    pub async fn next(&mut self) -> Result<Option<Piece>, Broken> {
+        poll_fn(|_| loop {
+            if let Some(piece) = self.take() {
+                if piece.slices().any(|bytes| !bytes.is_empty()) {
+                    return Poll::Ready(Ok(Some(piece)));
+                }
+                continue;
+            }
+            if self.is_complete() {
+                return Poll::Ready(Ok(None));
+            }
+            // SAFETY: read() has started the unbuffered reading of this live request.
+            let rc = unsafe { ngx_http_read_unbuffered_request_body(self.r.as_ptr()) };
+            if rc >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+                return Poll::Ready(Err(Broken(rc as u16)));
+            }
+            if rc == NGX_ERROR as ngx_int_t {
+                return Poll::Ready(Err(Broken(NGX_HTTP_INTERNAL_SERVER_ERROR as u16)));
+            }
+            self.note_completion();
+            if rc == NGX_AGAIN as ngx_int_t && !self.has_bytes() {
+                return Poll::Pending;
+            }
+        })
+        .await
+    }
+
+    fn note_completion(&self) {
+        if let (true, Some(task)) = (self.is_complete(), task::of(self.r)) {
+            task.body_complete.set(true);
+        }
+    }
+
+    fn has_bytes(&self) -> bool {
+        // SAFETY: nginx sets request_body before it returns from read().
+        unsafe { !(*(*self.r.as_ptr()).request_body).bufs.is_null() }
+    }
+
+    fn take(&mut self) -> Option<Piece> {
+        if !self.has_bytes() {
+            return None;
+        }
+        // SAFETY: as in has_bytes(). nginx keeps the buffers in its own list of busy ones; the
+        // links of this list are the reader's.
+        let chain =
+            unsafe { ptr::replace(&mut (*(*self.r.as_ptr()).request_body).bufs, ptr::null_mut()) };
+        Some(Piece { r: self.r, chain })
+    }
+}
+
+impl Piece {
+    /// The bytes, in order.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut link = self.chain;
+        core::iter::from_fn(move || {
+            // SAFETY: the chain is ours until drop; nginx's unbuffered reading yields buffers in
+            // memory, whose bytes do not move before they are marked as used.
+            unsafe {
+                let buf = &*(*link.as_ref()?).buf;
+                link = (*link).next;
+                if buf.pos.is_null() {
+                    return Some(&[][..]);
+                }
+                Some(core::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize))
+            }
+        })
+    }
+}
+
+impl Piece {
+    /// Writes the bytes to `file` from `offset` on, and says how many they were.
+    pub async fn write_to(self, file: &Arc<File>, offset: u64) -> Result<io::Result<u64>, NotRun> {
+        // The bytes stay in place until `self` is dropped, after the job.
+        let lent: Vec<Lent> = self.slices().map(Lent::new).collect();
+        let file = Arc::clone(file);
+        offload(self.r, move || {
+            let mut end = offset;
+            for bytes in &lent {
+                file.write_all_at(bytes.bytes(), end)?;
+                end += bytes.bytes().len() as u64;
+            }
+            Ok(end - offset)
+        })
+        .await
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let mut link = self.chain;
+        while !link.is_null() {
+            // SAFETY: as in slices(). `pos == last` tells nginx that the buffer is free again; the
+            // link goes back to the pool, or each piece would cost one until the request ends.
+            unsafe {
+                let next = (*link).next;
+                (*(*link).buf).pos = (*(*link).buf).last;
+                let pool = self.r.pool();
+                (*link).next = (*pool).chain;
+                (*pool).chain = link;
+                link = next;
+            }
+        }
+    }
+}

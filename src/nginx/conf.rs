@@ -1,0 +1,182 @@
+//! nginx's configuration structures, while a configuration is read.
+
+use core::ptr;
+use std::path::Path;
+
+use nginx_sys::*;
+
+use super::os;
+use super::request::module_index;
+
+/// The configuration of `module` that the block being read has.
+///
+/// # Safety
+///
+/// `cf` is at a level where nginx has filled the array, and `T` is the module's type for it.
+unsafe fn slot<T>(array: *mut *mut core::ffi::c_void, index: usize) -> *mut T {
+    // SAFETY: the caller vouches for the array.
+    unsafe { (*array.add(index)).cast() }
+}
+
+/// # Safety
+///
+/// nginx gave `cf` to a setter or merge function within `http`.
+pub(crate) unsafe fn context(cf: *mut ngx_conf_t) -> *mut ngx_http_conf_ctx_t {
+    // SAFETY: within `http`, ctx is this structure.
+    unsafe { (*cf).ctx.cast() }
+}
+
+/// This module's main configuration.
+///
+/// # Safety
+///
+/// As for [`context`], with `T` the type that create_main_conf made.
+pub(crate) unsafe fn main<T>(cf: *mut ngx_conf_t) -> *mut T {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe { slot((*context(cf)).main_conf, module_index()) }
+}
+
+/// This module's server configuration.
+///
+/// # Safety
+///
+/// As for [`context`], with `T` the type that create_srv_conf made.
+pub(crate) unsafe fn server<T>(cf: *mut ngx_conf_t) -> *mut T {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe { slot((*context(cf)).srv_conf, module_index()) }
+}
+
+/// This module's configuration of an upstream; null for one that was not defined as such.
+///
+/// # Safety
+///
+/// `us` belongs to the configuration being read, with `T` the type that create_srv_conf made.
+pub(crate) unsafe fn of_upstream<T>(us: *const ngx_http_upstream_srv_conf_t) -> *const T {
+    // SAFETY: the caller vouches for `us`; proxy_pass with an address has no srv_conf.
+    unsafe {
+        match (*us).srv_conf.is_null() {
+            true => ptr::null(),
+            false => slot((*us).srv_conf, module_index()),
+        }
+    }
+}
+
+/// The upstream block that is being read.
+///
+/// # Safety
+///
+/// nginx gave `cf` to a setter within `upstream`.
+pub(crate) unsafe fn upstream(cf: *mut ngx_conf_t) -> *mut ngx_http_upstream_srv_conf_t {
+    // SAFETY: the caller vouches for `cf`; the upstream module is always there.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_upstream_module.ctx_index);
+        slot((*context(cf)).srv_conf, index)
+    }
+}
+
+/// The core module's configuration of the location that is being merged.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn core_location(cf: *mut ngx_conf_t) -> *mut ngx_http_core_loc_conf_t {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_core_module.ctx_index);
+        slot((*context(cf)).loc_conf, index)
+    }
+}
+
+/// What `proxy_pass` says in the location that is being merged. The proxy module keeps its own
+/// structure to itself, but it starts with this one.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn proxy(cf: *mut ngx_conf_t) -> *mut ngx_http_upstream_conf_t {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_proxy_module.ctx_index);
+        slot((*context(cf)).loc_conf, index)
+    }
+}
+
+extern "C" {
+    static ngx_http_proxy_module: ngx_module_t;
+    static ngx_http_static_module: ngx_module_t;
+}
+
+/// nginx's content handler for files. Its module has no name for it; it is what the module adds
+/// to the content phase, so it is asked to do so once more and the addition is taken back.
+///
+/// # Safety
+///
+/// nginx gave `cf` to a postconfiguration function.
+pub(crate) unsafe fn static_handler(cf: *mut ngx_conf_t) -> ngx_http_handler_pt {
+    // SAFETY: the phases' arrays exist when postconfiguration functions run, and hold handlers.
+    unsafe {
+        let core: *mut ngx_http_core_main_conf_t =
+            slot((*context(cf)).main_conf, *ptr::addr_of!(ngx_http_core_module.ctx_index));
+        let phase = ngx_http_phases_NGX_HTTP_CONTENT_PHASE as usize;
+        let handlers = ptr::addr_of_mut!((*core).phases[phase].handlers);
+        let before = (*handlers).nelts;
+        let module = ptr::addr_of!(ngx_http_static_module.ctx).read().cast::<ngx_http_module_t>();
+        (*module).postconfiguration.filter(|add| add(cf) == NGX_OK as ngx_int_t)?;
+        let added = (*handlers).elts.cast::<ngx_http_handler_pt>().add(before).read();
+        (*handlers).nelts = before;
+        added
+    }
+}
+
+/// The directory that a location serves, if it has no variables.
+pub(crate) fn root(core: &ngx_http_core_loc_conf_t) -> Option<&Path> {
+    core.root_lengths.is_null().then(|| os::path(core.root.as_bytes()))
+}
+
+/// Directory of `filedist_state` and such.
+///
+/// # Safety
+///
+/// `path` belongs to the configuration.
+pub(crate) unsafe fn directory<'a>(path: *const ngx_path_t) -> Option<&'a Path> {
+    // SAFETY: the caller vouches for it.
+    unsafe { path.as_ref() }.map(|path| os::path((*path).name.as_bytes()))
+}
+
+/// Has nginx create the directory `name` below `parent` before workers start, for their user.
+/// Null where there is no memory or another module uses the directory.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read, `parent` is one of its paths.
+pub(crate) unsafe fn subdirectory(
+    cf: *mut ngx_conf_t,
+    parent: *const ngx_path_t,
+    name: &str,
+) -> *mut ngx_path_t {
+    // SAFETY: the caller vouches for both; nginx wants the name to end with NUL.
+    unsafe {
+        let bytes = [(*parent).name.as_bytes(), b"/", name.as_bytes(), b"\0"].concat();
+        let Some(text) = ngx_str_t::from_bytes((*cf).pool, &bytes) else { return ptr::null_mut() };
+        let Ok(path) = super::pool::zeroed::<ngx_path_t>((*cf).pool) else {
+            return ptr::null_mut();
+        };
+        let mut path = path.as_ptr();
+        (*path).name = ngx_str_t { len: text.len - 1, data: text.data };
+        (*path).conf_file = (*parent).conf_file;
+        (*path).line = (*parent).line;
+        match ngx_add_path(cf, &mut path) as i32 {
+            n if n == NGX_OK as i32 => path,
+            _ => ptr::null_mut(),
+        }
+    }
+}
+
+/// Says in the error log why the configuration cannot work, with file and line.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read.
+pub(crate) unsafe fn emerg(cf: *mut ngx_conf_t, message: core::fmt::Arguments<'_>) {
+    ngx::ngx_conf_log_error!(NGX_LOG_EMERG, cf, "{}", message);
+}

@@ -1,0 +1,116 @@
+//! System calls that std has not, and nginx's checks of paths.
+
+use core::mem;
+use std::ffi::{CString, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nginx_sys::*;
+
+use super::headers::{ngx_md5_final, ngx_md5_init, ngx_md5_t, ngx_md5_update};
+use super::pool::OutOfMemory;
+use super::request::Request;
+
+/// Creates a file without a name in `dir`'s file system (O_TMPFILE, open(2)): it vanishes with
+/// the process unless [`link`] gives it a name. Not every file system can: `EOPNOTSUPP`.
+pub fn unnamed_file(dir: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE).open(dir)
+}
+
+/// Gives an unnamed file the name `path`; fails with `EEXIST` where something has it.
+pub fn link(file: &File, path: &Path) -> io::Result<()> {
+    let from = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let to = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: both are strings that end with NUL, and live across the call.
+    let rc = unsafe {
+        libc::linkat(
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::AT_SYMLINK_FOLLOW,
+        )
+    };
+    match rc {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The location's `disable_symlinks` lets this existing path be used
+/// (`ngx_open_cached_file()`, as the static module asks it).
+pub fn symlinks_allow(r: Request, path: &Path) -> Result<io::Result<()>, OutOfMemory> {
+    let conf = r.core_conf();
+    if conf.disable_symlinks == NGX_DISABLE_SYMLINKS_OFF as ngx_uint_t {
+        return Ok(Ok(()));
+    }
+    // nginx wants a terminating NUL behind the length.
+    let mut name = r.copy(&[path.as_os_str().as_bytes(), b"\0"].concat())?;
+    name.len -= 1;
+    // SAFETY: the structure is valid as zeroes; name and pool live as long as the request.
+    unsafe {
+        let mut info: ngx_open_file_info_t = mem::zeroed();
+        info.set_test_only(1);
+        let conf = (conf as *const ngx_http_core_loc_conf_t).cast_mut();
+        let rc = ngx_http_set_disable_symlinks(r.as_ptr(), conf, &mut name, &mut info);
+        if rc != NGX_OK as ngx_int_t {
+            return Err(OutOfMemory);
+        }
+        let rc = ngx_open_cached_file(core::ptr::null_mut(), &mut name, &mut info, r.pool());
+        Ok(match rc as i32 {
+            n if n == NGX_OK as i32 => Ok(()),
+            _ => Err(io::Error::from_raw_os_error(info.err)),
+        })
+    }
+}
+
+/// The path that a slice of bytes names.
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The process that asks.
+pub fn pid() -> i32 {
+    std::process::id() as i32
+}
+
+/// A running MD5 sum (RFC 1321), nginx's.
+pub struct Md5(ngx_md5_t);
+
+impl Md5 {
+    /// The sum of nothing.
+    pub fn new() -> Md5 {
+        let mut state = ngx_md5_t::default();
+        // SAFETY: nginx fills the structure.
+        unsafe { ngx_md5_init(&mut state) };
+        Md5(state)
+    }
+
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        // SAFETY: nginx reads `len` bytes.
+        unsafe { ngx_md5_update(&mut self.0, bytes.as_ptr().cast(), bytes.len()) }
+    }
+
+    /// The sum of what was added.
+    pub fn finish(mut self) -> [u8; 16] {
+        let mut sum = [0; 16];
+        // SAFETY: nginx writes 16 bytes.
+        unsafe { ngx_md5_final(sum.as_mut_ptr(), &mut self.0) };
+        sum
+    }
+}
+
+/// A UTC time as calendar fields (`ngx_gmtime()`): year, month, day, hour, minute, second.
+pub fn utc(seconds: i64) -> [u32; 6] {
+    // SAFETY: the structure is valid as zeroes; nginx fills it.
+    unsafe {
+        let mut tm: ngx_tm_t = mem::zeroed();
+        ngx_gmtime(seconds, &mut tm);
+        [tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec].map(|n| n as u32)
+    }
+}

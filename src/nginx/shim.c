@@ -1,0 +1,63 @@
+/*
+ * What only C can do: nginx's macros that take locks, whose bodies differ between versions, and
+ * the check that the structures which Rust writes to are the ones that this compiler builds.
+ */
+
+#include "abi.h"
+
+
+/* build.rs passes each value that bindgen saw as ABI_<name>. */
+#define NGX_HTTP_FILEDIST_ASSERT(name, value)                                 \
+    _Static_assert(ABI_##name == (value), "bindgen and the C compiler disagree on " #name);
+
+NGX_HTTP_FILEDIST_ABI(NGX_HTTP_FILEDIST_ASSERT)
+
+
+/*
+ * Takes `peer` for the connection as ngx_http_upstream_get_round_robin_peer() does with the peer
+ * of its choice. NGX_BUSY: the peer is down, failed lately, or has max_conns connections.
+ * `rrp->peers` is the group that `peer` belongs to.
+ */
+ngx_int_t
+ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer_data_t *rrp,
+    ngx_http_upstream_rr_peer_t *peer)
+{
+    ngx_http_upstream_rr_peers_t  *peers = rrp->peers;
+
+    pc->cached = 0;
+    pc->connection = NULL;
+
+    ngx_http_upstream_rr_peers_wlock(peers);
+
+    if (peer->down
+        || (peer->max_conns && peer->conns >= peer->max_conns)
+        || (!peers->single
+            && peer->max_fails
+            && peer->fails >= peer->max_fails
+            && ngx_time() - peer->checked <= peer->fail_timeout))
+    {
+        ngx_http_upstream_rr_peers_unlock(peers);
+        pc->name = &peer->name;
+        return NGX_BUSY;
+    }
+
+    /* as ngx_http_upstream_get_peer(): the first request after fail_timeout is the check */
+    if (ngx_time() - peer->checked > peer->fail_timeout) {
+        peer->checked = ngx_time();
+    }
+
+    rrp->current = peer;
+    peer->conns++;
+
+#if (nginx_version >= 1027003)
+    ngx_http_upstream_rr_peer_ref(peers, peer);
+#endif
+
+    pc->sockaddr = peer->sockaddr;
+    pc->socklen = peer->socklen;
+    pc->name = &peer->name;
+
+    ngx_http_upstream_rr_peers_unlock(peers);
+
+    return NGX_OK;
+}

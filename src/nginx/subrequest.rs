@@ -1,0 +1,303 @@
+//! A request to one child, beside the client's: a background subrequest that goes through the
+//! location's own `proxy_pass`, with a body that may still be growing.
+
+use core::cell::{Cell, RefCell};
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+use std::rc::Rc;
+
+use nginx_sys::*;
+
+use super::feed::{Feed, Source};
+use super::pool::{self, OutOfMemory};
+use super::request::{const_str, headers, Handler, Request, Status};
+use super::task;
+use super::upstream::Child;
+
+/// What a subrequest asks of a child.
+#[derive(Clone)]
+pub enum Ask {
+    /// PUT of these bytes.
+    Put(Rc<Source>),
+    /// DELETE.
+    Delete,
+}
+
+/// What became of a subrequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The child's status; 502, 504 or 500 from nginx if it gave none.
+    pub status: u16,
+    /// The child answered, as opposed to nginx for it.
+    pub from_child: bool,
+    /// What the child wrote, as far as it arrived and fitted `subrequest_output_buffer_size`.
+    pub body: Vec<u8>,
+}
+
+/// A subrequest under way. nginx's callbacks point to it, so it stays with the main request.
+pub struct Subrequest {
+    main: Request,
+    /// Null before it was made and after it has ended.
+    sr: Cell<*mut ngx_http_request_t>,
+    answer: RefCell<Option<Answer>>,
+    pub(super) child: Child,
+    pub(super) feed: Option<Feed>,
+}
+
+/// Header fields for subrequests, in the form that nginx wants them.
+pub struct Headers(ngx_list_t);
+
+impl Headers {
+    /// The client's header fields without those named in `drop`, and with those in `add`.
+    pub fn derive(
+        r: Request,
+        drop: &[&str],
+        add: &[(&'static str, &'static str, Vec<u8>)],
+    ) -> Result<Headers, OutOfMemory> {
+        // SAFETY: the list's memory is in the request's pool; each pushed element is filled
+        // whole before anything reads it. Names and values of copied elements live as long.
+        unsafe {
+            let mut list: ngx_list_t = core::mem::zeroed();
+            let size = size_of::<ngx_table_elt_t>();
+            list.part.elts = ngx_palloc(r.pool(), 16 * size);
+            if list.part.elts.is_null() {
+                return Err(OutOfMemory);
+            }
+            list.last = &mut list.part;
+            list.size = size;
+            list.nalloc = 16;
+            list.pool = r.pool();
+
+            let mut list = Box::new(list);
+            list.last = &mut list.part;
+            for header in headers(&(*r.as_ptr()).headers_in.headers) {
+                let name = header.key.as_bytes();
+                if drop.iter().any(|drop| name.eq_ignore_ascii_case(drop.as_bytes())) {
+                    continue;
+                }
+                let copy = push(&mut list)?;
+                ptr::copy_nonoverlapping(header, copy, 1);
+            }
+            for (name, lowcase, value) in add {
+                let header = push(&mut list)?;
+                let lowcase = lowcase.as_bytes();
+                ptr::write_bytes(header, 0, 1);
+                (*header).hash = ngx_hash_key(lowcase.as_ptr().cast_mut(), lowcase.len());
+                (*header).key = const_str(name);
+                (*header).lowcase_key = lowcase.as_ptr().cast_mut();
+                (*header).value = r.copy(value)?;
+            }
+            // nginx reads such a copied list from its first part on, as it does with the list
+            // that a subrequest copies from its parent.
+            Ok(Headers(*list))
+        }
+    }
+}
+
+/// # Safety
+///
+/// `list` is an initialised list of `ngx_table_elt_t` in a live pool.
+unsafe fn push(list: &mut ngx_list_t) -> Result<*mut ngx_table_elt_t, OutOfMemory> {
+    // SAFETY: the caller vouches for the list.
+    let element = unsafe { ngx_list_push(list) };
+    if element.is_null() {
+        return Err(OutOfMemory);
+    }
+    Ok(element.cast())
+}
+
+impl Subrequest {
+    /// Posts a subrequest; it runs when the event loop is next through with this request.
+    pub fn start(
+        main: Request,
+        child: &Child,
+        ask: &Ask,
+        headers: &Headers,
+    ) -> Result<Rc<Subrequest>, OutOfMemory> {
+        let feed = match ask {
+            Ask::Put(source) => Some(Feed::new(main, Rc::clone(source))?),
+            Ask::Delete => None,
+        };
+        let this = Rc::new(Subrequest {
+            main,
+            sr: Cell::new(ptr::null_mut()),
+            answer: RefCell::new(None),
+            child: child.clone(),
+            feed,
+        });
+        // nginx's pointers to it are good until the pool goes, whoever else drops it before.
+        main.keep(Rc::clone(&this))?;
+
+        let parent = main.as_ptr();
+        // SAFETY: the main request is alive while its handler runs. CLONE makes the subrequest
+        // start in the content phase of the same location, so that no rewrite or access rule
+        // runs twice. What it shares with its parent by the copy of headers_in is replaced.
+        unsafe {
+            let mut post = pool::zeroed::<ngx_http_post_subrequest_t>(main.pool())?;
+            post.as_mut().handler = Some(ended);
+            post.as_mut().data = Rc::as_ptr(&this).cast_mut().cast();
+
+            let flags = NGX_HTTP_SUBREQUEST_BACKGROUND
+                | NGX_HTTP_SUBREQUEST_IN_MEMORY
+                | NGX_HTTP_SUBREQUEST_CLONE;
+            let body = pool::zeroed::<ngx_http_request_body_t>(main.pool())?;
+            let mut sr = ptr::null_mut();
+            let rc = ngx_http_subrequest(
+                parent,
+                &mut (*parent).uri,
+                &mut (*parent).args,
+                &mut sr,
+                post.as_ptr(),
+                flags as ngx_uint_t,
+            );
+            if rc != NGX_OK as ngx_int_t {
+                return Err(OutOfMemory);
+            }
+            let (method, name) = match ask {
+                Ask::Put(_) => (NGX_HTTP_PUT, "PUT"),
+                Ask::Delete => (NGX_HTTP_DELETE, "DELETE"),
+            };
+            (*sr).method = method as ngx_uint_t;
+            (*sr).method_name = const_str(name);
+            (*sr).request_body = body.as_ptr();
+
+            let headers_in = &mut (*sr).headers_in;
+            headers_in.headers = headers.0;
+            headers_in.content_length = ptr::null_mut();
+            headers_in.content_length_n = match ask {
+                Ask::Put(source) => source.length() as off_t,
+                Ask::Delete => -1,
+            };
+            headers_in.set_chunked(0);
+
+            if let Some(sr) = Request::from_ptr(sr) {
+                sr.set_ctx(Rc::as_ptr(&this));
+            }
+            this.sr.set(sr);
+        }
+        Ok(this)
+    }
+
+    /// What became of it, once it has ended.
+    pub fn answer(&self) -> Option<Answer> {
+        self.answer.borrow().clone()
+    }
+
+    /// Content-Length of the request to the child.
+    pub fn length(&self) -> u64 {
+        self.feed.as_ref().map_or(0, Feed::length)
+    }
+
+    fn is_over(&self) -> bool {
+        self.sr.get().is_null()
+    }
+
+    /// The source has more to send.
+    pub fn wake(&self) {
+        if let (Some(feed), Some(c)) = (&self.feed, self.upstream_connection()) {
+            feed.wake(c);
+        }
+    }
+
+    /// While a delivery waits for its own parent, the child must not be timed out for it.
+    pub fn rest(&self) {
+        if let (Some(feed), Some(c)) = (&self.feed, self.upstream_connection()) {
+            feed.rest(c);
+        }
+    }
+
+    pub(super) fn upstream(&self) -> Option<NonNull<ngx_http_upstream_t>> {
+        // SAFETY: a subrequest that has not ended is alive.
+        unsafe { NonNull::new(self.sr.get().as_ref()?.upstream) }
+    }
+
+    fn upstream_connection(&self) -> Option<NonNull<ngx_connection_t>> {
+        // SAFETY: the upstream of a live subrequest is alive.
+        NonNull::new(unsafe { self.upstream()?.as_ref() }.peer.connection)
+    }
+
+    /// Closes the connection to the child, which then publishes nothing. No answer comes.
+    pub fn abort(&self) {
+        let sr = self.sr.replace(ptr::null_mut());
+        // SAFETY: a subrequest that has not ended is alive. nginx's own cleanup of an upstream is
+        // what it runs when it terminates a request; it counts no failure against the child. A
+        // subrequest that has not reached its upstream yet is ended by pass().
+        unsafe {
+            let Some(u) = sr.as_ref().and_then(|sr| sr.upstream.as_ref()) else { return };
+            if let Some(Some(cleanup)) = u.cleanup.as_ref().copied() {
+                cleanup(sr.cast());
+            }
+        }
+    }
+}
+
+/// Runs a subrequest of [`Subrequest::start`] in the location's next handler, `proxy_pass`; none
+/// if `sr` is no such subrequest.
+pub fn pass(sr: Request, next: Option<Handler>) -> Option<Status> {
+    let subrequest = of(sr)?;
+    if subrequest.is_over() {
+        return Some(NGX_OK as Status);
+    }
+    match next {
+        Some(next) => Some(next.call(sr)),
+        None => Some(NGX_HTTP_INTERNAL_SERVER_ERROR as Status),
+    }
+}
+
+/// The module's context of a subrequest that start() made.
+pub(super) fn of(sr: Request) -> Option<&'static Subrequest> {
+    if sr.is_main() {
+        return None;
+    }
+    // SAFETY: only start() sets the context of a subrequest, to something that lives as long as
+    // the main request.
+    sr.ctx::<Subrequest>().map(|context| unsafe { &*context.as_ptr() })
+}
+
+/// nginx's post_subrequest handler. It only records; the main request's handler decides.
+unsafe extern "C" fn ended(
+    sr: *mut ngx_http_request_t,
+    data: *mut c_void,
+    rc: ngx_int_t,
+) -> ngx_int_t {
+    // SAFETY: `data` is what start() put there, alive as long as the main request. nginx calls
+    // this once, with the subrequest still whole.
+    unsafe {
+        let this = &*data.cast::<Subrequest>();
+        if let Some(task) = task::of(this.main) {
+            task::shelter(this.main, task);
+        }
+        if !this.sr.replace(ptr::null_mut()).is_null() {
+            *this.answer.borrow_mut() = Some(answer(&*sr, rc));
+            task::post(this.main);
+        }
+    }
+    // Anything else would end the main request, and the other deliveries with it.
+    NGX_OK as ngx_int_t
+}
+
+/// # Safety
+///
+/// `sr` is a subrequest that nginx is about to end.
+unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t) -> Answer {
+    // SAFETY: upstream and output chain belong to the subrequest, in the same pool.
+    unsafe {
+        let child_status = sr.upstream.as_ref().and_then(|u| {
+            // Without a status line nginx takes what came for HTTP/0.9, with no status number.
+            let status = u16::try_from(u.headers_in.status_n).ok()?;
+            (u.header_sent() != 0 && status != 0).then_some(status)
+        });
+        if let Some(status) = child_status {
+            let body = sr.out.as_ref().and_then(|out| out.buf.as_ref()).map_or(Vec::new(), |buf| {
+                let len = buf.last.offset_from(buf.pos) as usize;
+                core::slice::from_raw_parts(buf.pos, len).to_vec()
+            });
+            return Answer { status, from_child: true, body };
+        }
+        let status = match u16::try_from(rc) {
+            Ok(status) if status >= NGX_HTTP_SPECIAL_RESPONSE as u16 => status,
+            _ => NGX_HTTP_BAD_GATEWAY as u16,
+        };
+        Answer { status, from_child: false, body: Vec::new() }
+    }
+}

@@ -1,0 +1,161 @@
+//! Disk work in nginx's thread pool, where the location says `aio threads`.
+
+use core::ffi::c_void;
+use core::future::{poll_fn, Future};
+use core::task::Poll;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nginx_sys::*;
+
+use super::request::Request;
+
+/// The job panicked, or there was no memory or no room in the queue for it.
+#[derive(Debug, Clone, Copy)]
+pub struct NotRun;
+
+/// Runs `job` in the location's thread pool, or at once in the worker where it has none.
+pub async fn offload<T, F>(r: Request, job: F) -> Result<T, NotRun>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    match thread_pool(r) {
+        None => Ok(job()),
+        Some(pool) => post(r, pool, job)?.await,
+    }
+}
+
+#[cfg(not(ngx_threads))]
+fn thread_pool(_r: Request) -> Option<*mut ngx_thread_pool_t> {
+    None
+}
+
+#[cfg(ngx_threads)]
+fn thread_pool(r: Request) -> Option<*mut ngx_thread_pool_t> {
+    let conf = r.core_conf();
+    if conf.aio != NGX_HTTP_AIO_THREADS as ngx_flag_t {
+        return None;
+    }
+    if !conf.thread_pool.is_null() {
+        return Some(conf.thread_pool);
+    }
+    // SAFETY: without a pool of its own, the location has a name with variables, which nginx
+    // compiled; ngx_cycle is the running configuration.
+    unsafe {
+        let mut name = ngx_str_t::empty();
+        let rc = ngx_http_complex_value(r.as_ptr(), conf.thread_pool_value, &mut name);
+        if rc != NGX_OK as ngx_int_t {
+            return None;
+        }
+        let pool = ngx_thread_pool_get(ngx_cycle, &mut name);
+        (!pool.is_null()).then_some(pool)
+    }
+}
+
+/// What the event loop and the thread share; whoever comes last frees it.
+struct Job<T, F> {
+    work: Mutex<Option<F>>,
+    result: Mutex<Option<Result<T, NotRun>>>,
+    r: *mut ngx_http_request_t,
+}
+
+#[cfg(not(ngx_threads))]
+fn post<T, F>(
+    _: Request,
+    _: *mut ngx_thread_pool_t,
+    _: F,
+) -> Result<core::future::Pending<Result<T, NotRun>>, NotRun> {
+    Err(NotRun)
+}
+
+#[cfg(ngx_threads)]
+fn post<T, F>(
+    r: Request,
+    pool: *mut ngx_thread_pool_t,
+    work: F,
+) -> Result<impl Future<Output = Result<T, NotRun>>, NotRun>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let raw = r.as_ptr();
+    let job = Arc::new(Job { work: Mutex::new(Some(work)), result: Mutex::new(None), r: raw });
+
+    // SAFETY: the task lies in the request's pool, which `blocked` keeps until the job is done:
+    // nginx frees no request with a blocked count. `ctx` carries a reference to the job, which
+    // done() takes back.
+    unsafe {
+        let task = ngx_thread_task_alloc(r.pool(), 0);
+        if task.is_null() {
+            return Err(NotRun);
+        }
+        let shared = Arc::into_raw(Arc::clone(&job));
+        (*task).ctx = shared.cast_mut().cast();
+        (*task).handler = Some(run::<T, F>);
+        (*task).event.data = shared.cast_mut().cast();
+        (*task).event.handler = Some(done::<T, F>);
+        (*task).event.log = (*r.connection()).log;
+        if ngx_thread_task_post(pool, task) != NGX_OK as ngx_int_t {
+            drop(Arc::from_raw(shared));
+            return Err(NotRun);
+        }
+        (*raw).set_blocked((*raw).blocked() + 1);
+        (*raw).set_aio(1);
+    }
+
+    Ok(poll_fn(move |_| {
+        let mut result = job.result.lock().unwrap_or_else(PoisonError::into_inner);
+        result.take().map_or(Poll::Pending, Poll::Ready)
+    }))
+}
+
+/// In the thread.
+unsafe extern "C" fn run<T, F: FnOnce() -> T>(ctx: *mut c_void, _log: *mut ngx_log_t) {
+    // SAFETY: post() put a reference to the job there, which done() drops later.
+    let job = unsafe { &*ctx.cast::<Job<T, F>>() };
+    let work = job.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let result = work.map(|work| catch_unwind(AssertUnwindSafe(work)));
+    let result = result.and_then(Result::ok).ok_or(NotRun);
+    *job.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+}
+
+/// In the event loop again.
+unsafe extern "C" fn done<T, F>(event: *mut ngx_event_t) {
+    // SAFETY: nginx calls this once for a posted task; the request is alive, see post().
+    unsafe {
+        let job = Arc::from_raw((*event).data.cast::<Job<T, F>>().cast_const());
+        let raw = job.r;
+        let c = (*raw).connection;
+        drop(job);
+        (*raw).set_blocked((*raw).blocked() - 1);
+        (*raw).set_aio(0);
+
+        // The task's handler, or nginx's own if the request was terminated meanwhile.
+        if let Some(handler) = (*raw).write_event_handler {
+            handler(raw);
+        }
+        ngx_http_run_posted_requests(c);
+    }
+}
+
+/// Bytes that stay where they are while a job uses them.
+///
+/// # Safety
+///
+/// For the one who makes it: the bytes neither move nor change until the job has ended.
+pub(super) struct Lent(*const u8, usize);
+
+// SAFETY: see the type: nobody writes to the bytes while they are lent.
+unsafe impl Send for Lent {}
+
+impl Lent {
+    pub(super) fn new(bytes: &[u8]) -> Lent {
+        Lent(bytes.as_ptr(), bytes.len())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: see the type.
+        unsafe { core::slice::from_raw_parts(self.0, self.1) }
+    }
+}

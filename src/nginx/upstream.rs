@@ -1,0 +1,185 @@
+//! `filedist_fanout`, a load-balancing method: to a delivery it gives the addresses of one child,
+//! to any other request a child by round robin.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use nginx_sys::*;
+
+use super::feed;
+use super::pool;
+use super::request::Request;
+use super::subrequest::{self, Subrequest};
+
+extern "C" {
+    fn ngx_http_filedist_take_peer(
+        pc: *mut ngx_peer_connection_t,
+        rrp: *mut ngx_http_upstream_rr_peer_data_t,
+        peer: *mut ngx_http_upstream_rr_peer_t,
+    ) -> ngx_int_t;
+}
+
+/// A `server` of an upstream with `filedist_fanout`.
+#[derive(Clone)]
+pub struct Child {
+    name: &'static [u8],
+    peers: *mut ngx_http_upstream_rr_peers_t,
+    /// The peer of its first address; those of the others follow in nginx's list.
+    first: *mut ngx_http_upstream_rr_peer_t,
+    addresses: usize,
+}
+
+impl Child {
+    /// As written in its `server` line.
+    pub fn name(&self) -> &'static [u8] {
+        self.name
+    }
+}
+
+/// An upstream with `filedist_fanout`.
+#[derive(Clone, Copy)]
+pub struct Upstream(*const ngx_http_upstream_srv_conf_t);
+
+impl Upstream {
+    /// # Safety
+    ///
+    /// `us` has `filedist_fanout`, and its configuration outlives the handle.
+    pub unsafe fn new(us: *const ngx_http_upstream_srv_conf_t) -> Upstream {
+        Upstream(us)
+    }
+
+    /// The children, in the order of their `server` lines (backup servers last).
+    pub fn children(self) -> Vec<Child> {
+        // SAFETY: ngx_http_upstream_init_round_robin() made peer.data from the same list of
+        // servers: a peer for each address, in order, backup servers in a group of their own. A
+        // `zone` copies both groups in the same order.
+        unsafe {
+            let Some(servers) = (*self.0).servers.as_ref() else { return Vec::new() };
+            let servers = servers.as_slice::<ngx_http_upstream_server_t>();
+            let mut children = Vec::with_capacity(servers.len());
+            let mut peers = (*self.0).peer.data.cast::<ngx_http_upstream_rr_peers_t>();
+            for backup in [0, 1] {
+                let Some(group) = peers.as_ref() else { break };
+                let mut first = group.peer;
+                for server in servers.iter().filter(|server| server.backup() == backup) {
+                    let addresses = server.naddrs;
+                    children.push(Child { name: server.name.as_bytes(), peers, first, addresses });
+                    for _ in 0..addresses {
+                        first = first.as_ref().map_or(ptr::null_mut(), |peer| peer.next);
+                    }
+                }
+                peers = group.next;
+            }
+            children
+        }
+    }
+}
+
+/// Per request, in u->peer.data. Round robin's part comes first: nginx's functions for TLS
+/// sessions and for the end of a connection take a pointer to the whole for one to that.
+#[repr(C)]
+struct PeerData {
+    round_robin: ngx_http_upstream_rr_peer_data_t,
+    /// A delivery's next address, and how many are left.
+    next: *mut ngx_http_upstream_rr_peer_t,
+    left: usize,
+    /// A child could not be asked.
+    failed: bool,
+}
+
+/// `peer.init_upstream`: round robin's, with another `peer.init`.
+pub(crate) unsafe extern "C" fn init_upstream(
+    cf: *mut ngx_conf_t,
+    us: *mut ngx_http_upstream_srv_conf_t,
+) -> ngx_int_t {
+    // SAFETY: nginx calls this while it reads the configuration.
+    unsafe {
+        let rc = ngx_http_upstream_init_round_robin(cf, us);
+        if rc == NGX_OK as ngx_int_t {
+            (*us).peer.init = Some(init_peer);
+        }
+        rc
+    }
+}
+
+unsafe extern "C" fn init_peer(
+    r: *mut ngx_http_request_t,
+    us: *mut ngx_http_upstream_srv_conf_t,
+) -> ngx_int_t {
+    // SAFETY: nginx calls this with a live request whose upstream is being set up. Round robin
+    // uses the data that is there already, as it does for ip_hash.
+    unsafe {
+        let u = (*r).upstream;
+        let Ok(mut data) = pool::zeroed::<PeerData>((*r).pool) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        (*u).peer.data = data.as_ptr().cast();
+        let rc = ngx_http_upstream_init_round_robin_peer(r, us);
+        if rc != NGX_OK as ngx_int_t {
+            return rc;
+        }
+        match Request::from_ptr(r).and_then(subrequest::of) {
+            Some(delivery) => init_delivery(u, data.as_mut(), delivery),
+            None => (*u).peer.free = Some(free_fallback),
+        }
+        NGX_OK as ngx_int_t
+    }
+}
+
+/// # Safety
+///
+/// `u` is the upstream of the subrequest, after round robin's own initialisation.
+unsafe fn init_delivery(u: *mut ngx_http_upstream_t, data: &mut PeerData, delivery: &Subrequest) {
+    let child = &delivery.child;
+    data.round_robin.peers = child.peers;
+    data.next = child.first;
+    data.left = child.addresses;
+    // SAFETY: the caller vouches for `u`; the subrequest outlives it.
+    unsafe {
+        (*u).peer.get = Some(get_child);
+        (*u).peer.tries = child.addresses;
+        if delivery.feed.is_some() {
+            (*u).output.output_filter = Some(feed::send);
+            (*u).output.filter_ctx = ptr::from_ref(delivery).cast_mut().cast();
+        }
+    }
+}
+
+/// `peer.get` of a delivery: the child's next address that is not known to be dead.
+unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: init_peer() put `data` there; the peers live as long as the upstream.
+    unsafe {
+        let data = &mut *data.cast::<PeerData>();
+        while data.left > 0 && !data.next.is_null() {
+            let peer = data.next;
+            data.next = (*peer).next;
+            data.left -= 1;
+            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer);
+            if rc != NGX_BUSY as ngx_int_t {
+                return rc;
+            }
+        }
+        NGX_BUSY as ngx_int_t
+    }
+}
+
+/// `peer.free` of a request that is asked of the children in turn.
+///
+/// When the last one says 404 and another could not be asked, nobody knows whether the file is
+/// there: 502. One try more than there are children left has nginx look for a further one after
+/// that 404; round robin has none, and nginx ends the request with 502.
+unsafe extern "C" fn free_fallback(
+    pc: *mut ngx_peer_connection_t,
+    data: *mut c_void,
+    state: ngx_uint_t,
+) {
+    // SAFETY: init_peer() put `data` there.
+    unsafe {
+        ngx_http_upstream_free_round_robin_peer(pc, data, state);
+        let data = &mut *data.cast::<PeerData>();
+        data.failed |= state & NGX_PEER_FAILED as ngx_uint_t != 0;
+        if data.failed && (*pc).tries == 1 {
+            (*pc).tries = 2;
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What a node serves about itself.
+
+pub(crate) mod missing;

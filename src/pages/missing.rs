@@ -1,0 +1,68 @@
+//! `filedist_missing`: the missing logs, for people and for `wget --recursive`.
+//!
+//! The logs themselves are files that nginx's static handler serves. A directory is a page of
+//! links to what is in it and to nothing else: wget must not climb to the logs of other children.
+
+use std::fs;
+use std::io;
+
+use crate::conf::LocConf;
+use crate::escape;
+use crate::handlers::method_not_allowed;
+use crate::nginx::{self, Level, Method, Reply, Request, Status};
+
+/// The content handler of a location with `filedist_missing`.
+pub(crate) fn serve(r: Request) -> Status {
+    let conf: &LocConf = r.conf();
+    if r.method() != Method::Get {
+        return method_not_allowed(r, "GET, HEAD");
+    }
+    if !r.uri().ends_with(b"/") {
+        return conf.static_handler().map_or(500, |local| local.call(r));
+    }
+    let Ok((path, root)) = r.map_to_path() else { return 500 };
+    let is_top = path.get(root..).is_none_or(|below| below.iter().all(|&byte| byte == b'/'));
+    match names(path) {
+        Ok(names) => r.send(&page(&names)),
+        // Nothing was ever missing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_top => r.send(&page(&[])),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 404,
+        Err(error) => {
+            let shown = nginx::path(path).display();
+            r.log(Level::Error, format_args!("opendir() \"{shown}\" failed: {error}"));
+            500
+        }
+    }
+}
+
+/// The names in a directory, sorted; those of directories end with a slash. A directory here has
+/// an entry for each child or for each day.
+fn names(path: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(nginx::path(path))? {
+        let entry = entry?;
+        let mut name = entry.file_name().into_encoded_bytes();
+        if entry.file_type()?.is_dir() {
+            name.push(b'/');
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn page(names: &[Vec<u8>]) -> Reply {
+    let mut body = b"<!DOCTYPE html>\n<title>missing log</title>\n".to_vec();
+    if names.is_empty() {
+        body.extend(b"nothing is missing\n");
+    }
+    for name in names {
+        // "./": the colon in "10.0.0.3:8080/" would end the scheme of a URL.
+        body.extend(b"<a href=\"./");
+        body.extend(escape::percent(name).bytes());
+        body.extend(b"\">");
+        body.extend(escape::html(name));
+        body.extend(b"</a><br>\n");
+    }
+    Reply { status: 200, content_type: "text/html", headers: Vec::new(), body }
+}

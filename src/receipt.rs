@@ -1,0 +1,416 @@
+//! The answer to a PUT or DELETE: what became of the change at each node, as text (one line a
+//! node) or as JSON (a tree).
+//!
+//! Between nodes a receipt is bounded, because nginx holds a child's answer in one buffer:
+//! failures first, then successes, then counts of what was left out.
+
+use std::fmt::Write;
+
+use crate::escape;
+
+/// The most bytes of a receipt for a parent: well below `subrequest_output_buffer_size`, one
+/// memory page.
+pub(crate) const BETWEEN_NODES: usize = 3072;
+
+/// What became of a change at one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The file is there, with so many bytes.
+    Stored(u64),
+    /// A newer version was there.
+    Superseded,
+    /// The same version was there.
+    Unchanged,
+    /// The file or the empty directory is gone.
+    Deleted,
+    /// There was nothing to delete.
+    Absent,
+    /// The change is not there: a verb ("store", "delete") and why.
+    Failed(&'static str, String),
+}
+
+/// One node's line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// How the node is called.
+    pub(crate) node: Vec<u8>,
+    /// The request's path.
+    pub(crate) path: Vec<u8>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What is known of a child.
+#[derive(Debug, Clone)]
+pub(crate) enum Child {
+    /// Its own receipt, in the form that was asked for; it names the child's children too.
+    Receipt(Vec<u8>),
+    /// It gave none.
+    Line(Line),
+}
+
+/// The whole answer of a node.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    pub(crate) own: Line,
+    /// The change's version, nanoseconds since the epoch; none where it was refused before it
+    /// got one.
+    pub(crate) version: Option<u64>,
+    pub(crate) children: Vec<Child>,
+}
+
+/// The two forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    /// The form that a request's Accept header asks for.
+    pub(crate) fn accepted(accept: Option<&[u8]>) -> Form {
+        let json = b"application/json";
+        match accept {
+            Some(accept)
+                if accept.windows(json.len()).any(|part| part.eq_ignore_ascii_case(json)) =>
+            {
+                Form::Json
+            }
+            _ => Form::Text,
+        }
+    }
+
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Form::Text => "text/plain",
+            Form::Json => "application/json",
+        }
+    }
+
+    /// A child's answer, if it is a receipt in this form; a child that is no filedist node
+    /// answers in its own words.
+    pub(crate) fn receipt(self, answer: Vec<u8>) -> Option<Vec<u8>> {
+        let valid = match self {
+            Form::Text => is_text_receipt(&answer),
+            Form::Json => is_json_object(&answer),
+        };
+        valid.then_some(answer)
+    }
+}
+
+impl Receipt {
+    /// The receipt in `form`, of at most `limit` bytes if there is one.
+    pub(crate) fn render(&self, form: Form, limit: Option<usize>) -> Vec<u8> {
+        match form {
+            Form::Text => self.text(limit),
+            Form::Json => self.json(limit),
+        }
+        .into_bytes()
+    }
+
+    fn text(&self, limit: Option<usize>) -> String {
+        let own = self.own.text();
+        let children: Vec<String> = self.children.iter().map(Child::text).collect();
+        let whole = own.len() + children.iter().map(String::len).sum::<usize>();
+        if limit.is_none_or(|limit| whole <= limit) {
+            return children.iter().fold(own, |text, child| text + child);
+        }
+
+        let mut budget = Budget::new(limit, own.len());
+        let mut text = own;
+        let lines = || children.iter().flat_map(|child| child.lines());
+        for failed in [true, false] {
+            for line in lines().filter(|line| line.starts_with("error: ") == failed) {
+                match left_out(line) {
+                    None if budget.takes(line.len() + 1, failed, 1) => {
+                        text.push_str(line);
+                        text.push('\n');
+                    }
+                    None => {}
+                    Some(nodes) => budget.leave(failed, nodes),
+                }
+            }
+        }
+        for (word, nodes) in [("error", budget.failures), ("success", budget.successes)] {
+            if nodes > 0 {
+                _ = writeln!(text, "{word}: {nodes} more nodes");
+            }
+        }
+        text
+    }
+
+    fn json(&self, limit: Option<usize>) -> String {
+        let mut text = self.own.json_fields();
+        if let Some(version) = self.version {
+            _ = write!(text, ",\"version\":{version}");
+        }
+        text.push_str(",\"children\":[");
+        let children: Vec<String> = self.children.iter().map(Child::json).collect();
+        let mut budget = Budget::new(limit, text.len() + 2);
+        let mut first = true;
+        for failed in [true, false] {
+            let is_failure = |child: &&String| child.contains("\"outcome\":\"failed\"");
+            for child in children.iter().filter(|child| is_failure(child) == failed) {
+                if budget.takes(child.len() + 1, failed, 1) {
+                    if !first {
+                        text.push(',');
+                    }
+                    first = false;
+                    text.push_str(child);
+                }
+            }
+        }
+        text.push(']');
+        if budget.failures + budget.successes > 0 {
+            let (failures, successes) = (budget.failures, budget.successes);
+            _ = write!(text, ",\"omitted\":{{\"failed\":{failures},\"succeeded\":{successes}}}");
+        }
+        text.push_str("}\n");
+        text
+    }
+}
+
+/// Room for the children's part of a bounded receipt, and counts of what found none.
+struct Budget {
+    room: usize,
+    failures: u64,
+    successes: u64,
+}
+
+impl Budget {
+    /// The longest two lines of counts, or the longest `omitted`.
+    const COUNTS: usize = 100;
+
+    fn new(limit: Option<usize>, own: usize) -> Budget {
+        let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(own + Budget::COUNTS));
+        Budget { room, failures: 0, successes: 0 }
+    }
+
+    fn takes(&mut self, bytes: usize, failed: bool, nodes: u64) -> bool {
+        match self.room.checked_sub(bytes) {
+            Some(room) => {
+                self.room = room;
+                true
+            }
+            None => {
+                self.leave(failed, nodes);
+                false
+            }
+        }
+    }
+
+    fn leave(&mut self, failed: bool, nodes: u64) {
+        match failed {
+            true => self.failures += nodes,
+            false => self.successes += nodes,
+        }
+    }
+}
+
+/// The number in a line of counts.
+fn left_out(line: &str) -> Option<u64> {
+    line.split_once(": ")?.1.strip_suffix(" more nodes")?.parse().ok()
+}
+
+impl Child {
+    fn text(&self) -> String {
+        match self {
+            Child::Receipt(text) => String::from_utf8_lossy(text).into_owned(),
+            Child::Line(line) => line.text(),
+        }
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Child::Receipt(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
+            Child::Line(line) => line.json_fields() + ",\"children\":[]}",
+        }
+    }
+}
+
+impl Line {
+    fn text(&self) -> String {
+        let node = escape::percent(&self.node);
+        let path = escape::percent(&self.path);
+        match &self.outcome {
+            Outcome::Stored(bytes) => format!("success: {node}{path} stored: {bytes} bytes\n"),
+            Outcome::Superseded => {
+                format!("success: {node}{path} superseded: a newer version is there\n")
+            }
+            Outcome::Unchanged => {
+                format!("success: {node}{path} unchanged: this version is there\n")
+            }
+            Outcome::Deleted => format!("success: {node}{path} deleted\n"),
+            Outcome::Absent => format!("success: {node}{path} was not there\n"),
+            Outcome::Failed(verb, reason) => {
+                format!("error: {node}{path} failed to {verb}: {reason}\n")
+            }
+        }
+    }
+
+    /// The object's start; version, children and the closing brace follow.
+    fn json_fields(&self) -> String {
+        let mut text = format!(
+            "{{\"node\":\"{}\",\"path\":\"{}\",\"outcome\":\"{}\"",
+            escape::json(&self.node),
+            escape::json(escape::percent(&self.path).as_bytes()),
+            match self.outcome {
+                Outcome::Stored(_) => "stored",
+                Outcome::Superseded => "superseded",
+                Outcome::Unchanged => "unchanged",
+                Outcome::Deleted => "deleted",
+                Outcome::Absent => "absent",
+                Outcome::Failed(..) => "failed",
+            }
+        );
+        match &self.outcome {
+            Outcome::Stored(bytes) => _ = write!(text, ",\"bytes\":{bytes}"),
+            Outcome::Failed(_, reason) => {
+                _ = write!(text, ",\"reason\":\"{}\"", escape::json(reason.as_bytes()));
+            }
+            _ => {}
+        }
+        text
+    }
+}
+
+fn is_text_receipt(answer: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(answer) else { return false };
+    text.ends_with('\n')
+        && text.lines().all(|line| line.starts_with("success: ") || line.starts_with("error: "))
+}
+
+/// A JSON object, as far as it takes to put it into another one: brackets balance outside of
+/// strings, strings end, nothing follows, and it is a receipt's.
+fn is_json_object(answer: &[u8]) -> bool {
+    let answer = answer.trim_ascii();
+    if !answer.starts_with(b"{\"node\":") || std::str::from_utf8(answer).is_err() {
+        return false;
+    }
+    let mut open = Vec::new();
+    let mut bytes = answer.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'"' => loop {
+                match bytes.next() {
+                    Some(b'"') => break,
+                    Some(b'\\') => _ = bytes.next(),
+                    Some(0..=0x1f) | None => return false,
+                    Some(_) => {}
+                }
+            },
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' => {
+                if open.pop() != Some(byte) {
+                    return false;
+                }
+                if open.is_empty() {
+                    return bytes.as_slice().is_empty();
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(node: &str, outcome: Outcome) -> Line {
+        Line { node: node.into(), path: b"/a/b.mp3".to_vec(), outcome }
+    }
+
+    fn failed(node: &str) -> Child {
+        Child::Line(line(node, Outcome::Failed("store", "502".into())))
+    }
+
+    fn receipt(children: Vec<Child>) -> Receipt {
+        Receipt { own: line("root:8080", Outcome::Stored(25)), version: Some(17), children }
+    }
+
+    #[test]
+    fn text_has_a_line_a_node() {
+        let stored = b"success: 10.0.0.2:8080/a/b.mp3 stored: 25 bytes\n".to_vec();
+        let receipt = receipt(vec![Child::Receipt(stored), failed("10.0.0.3:8080")]);
+        assert_eq!(
+            receipt.text(None),
+            "success: root:8080/a/b.mp3 stored: 25 bytes\n\
+             success: 10.0.0.2:8080/a/b.mp3 stored: 25 bytes\n\
+             error: 10.0.0.3:8080/a/b.mp3 failed to store: 502\n"
+        );
+    }
+
+    #[test]
+    fn json_is_a_tree() {
+        let grandchild = receipt(vec![]).json(None);
+        assert_eq!(Form::Json.receipt(grandchild.clone().into()), Some(grandchild.clone().into()));
+        let receipt = receipt(vec![Child::Receipt(grandchild.into()), failed("c:1")]);
+        assert_eq!(
+            receipt.json(None),
+            "{\"node\":\"root:8080\",\"path\":\"/a/b.mp3\",\"outcome\":\"stored\",\"bytes\":25,\
+             \"version\":17,\"children\":[\
+             {\"node\":\"c:1\",\"path\":\"/a/b.mp3\",\"outcome\":\"failed\",\"reason\":\"502\",\
+             \"children\":[]},\
+             {\"node\":\"root:8080\",\"path\":\"/a/b.mp3\",\"outcome\":\"stored\",\"bytes\":25,\
+             \"version\":17,\"children\":[]}]}\n"
+        );
+    }
+
+    #[test]
+    fn a_bounded_receipt_names_failures_first_and_counts_the_rest() {
+        let mut children: Vec<Child> =
+            (0..300).map(|n| Child::Line(line(&format!("c{n}"), Outcome::Stored(25)))).collect();
+        children.push(failed("dead"));
+        children.push(Child::Receipt(b"success: 40 more nodes\n".to_vec()));
+        let text = receipt(children).text(Some(BETWEEN_NODES));
+        assert!(text.len() <= BETWEEN_NODES, "{}", text.len());
+        assert_eq!(text.lines().nth(1), Some("error: dead/a/b.mp3 failed to store: 502"));
+        let named = text.lines().filter(|line| line.contains("stored: 25 bytes")).count() - 1;
+        let counted = left_out(text.lines().last().unwrap()).unwrap();
+        assert_eq!(named as u64 + counted, 340);
+    }
+
+    #[test]
+    fn a_bounded_json_receipt_is_still_json() {
+        let children = (0..300).map(|n| failed(&format!("c{n}"))).collect();
+        let text = receipt(children).json(Some(BETWEEN_NODES));
+        assert!(text.len() <= BETWEEN_NODES, "{}", text.len());
+        assert!(is_json_object(text.as_bytes()));
+        assert!(text.contains("\"omitted\":{\"failed\":"));
+    }
+
+    #[test]
+    fn garbage_is_no_receipt() {
+        for answer in [&b"<html>"[..], b"", b"success: a", b"success: a\nnoise\n", b"\xff\n"] {
+            assert_eq!(Form::Text.receipt(answer.to_vec()), None, "{answer:?}");
+        }
+        for answer in [
+            &b"{}"[..],
+            b"{\"node\":\"a\"",
+            b"{\"node\":\"a}",
+            b"{\"node\":[}]}",
+            b"{\"node\":\"a\"}{",
+            b"{\"node\":\"a\n\"}",
+            b"{\"node\":\"a\\\"}",
+        ] {
+            assert_eq!(Form::Json.receipt(answer.to_vec()), None, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_newline_in_a_name_makes_no_second_line() {
+        let mut own = line("n", Outcome::Deleted);
+        own.path = b"/a\nerror: b".to_vec();
+        let receipt = Receipt { own, version: None, children: vec![] };
+        assert_eq!(receipt.text(None), "success: n/a%0Aerror:%20b deleted\n");
+    }
+
+    #[test]
+    fn accept_chooses_the_form() {
+        assert_eq!(Form::accepted(None), Form::Text);
+        assert_eq!(Form::accepted(Some(b"*/*")), Form::Text);
+        assert_eq!(Form::accepted(Some(b"text/html, Application/JSON;q=0.9")), Form::Json);
+    }
+}

@@ -1,0 +1,10 @@
+//! This node's own files: which path a request names, which version is there, and how another
+//! one takes its place.
+
+mod commit;
+mod path;
+mod version;
+
+pub(crate) use commit::{remove, Published, Removed, Temporary};
+pub(crate) use path::{is_reserved, Target};
+pub(crate) use version::{next, parse, to_header};

@@ -1,0 +1,109 @@
+//! The file that a request names.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::nginx::{self, Request};
+
+/// What the names of the module's own temporary files begin with.
+pub(super) const RESERVED: &[u8] = b".filedist.";
+
+/// A path below the location's root that PUT and DELETE may change.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Without a slash at the end.
+    pub(crate) path: PathBuf,
+    /// The root that it lies below.
+    pub(crate) root: PathBuf,
+    /// The request's path ends with a slash.
+    pub(crate) is_directory: bool,
+}
+
+impl Target {
+    /// Maps the request's path as nginx does for GET, and refuses what must not be changed.
+    pub(crate) fn of(r: &Request) -> Result<Target, Error> {
+        let (path, root) = r.map_to_path().map_err(|_| Error::Internal("no memory"))?;
+        let (root, below) = path.split_at_checked(root).unwrap_or((path, b""));
+        check_names(below)?;
+        let whole = nginx::path(path);
+        let target = Target {
+            // Path compares and joins without the slash at the end.
+            path: whole.components().collect(),
+            root: nginx::path(root).components().collect(),
+            is_directory: path.ends_with(b"/"),
+        };
+        target.check_symlinks(r)?;
+        Ok(target)
+    }
+
+    /// The directories from the target's own up to the root.
+    pub(super) fn parents(&self) -> impl Iterator<Item = &Path> {
+        self.path.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root))
+    }
+
+    /// `disable_symlinks` holds for the part of the path that exists.
+    fn check_symlinks(&self, r: &Request) -> Result<(), Error> {
+        for path in self.path.ancestors().take_while(|path| path.starts_with(&self.root)) {
+            match nginx::symlinks_allow(*r, path).map_err(|_| Error::Internal("no memory"))? {
+                Ok(()) => return Ok(()),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::ELOOP | libc::EMLINK) => return Err(Error::Symlink),
+                    Some(libc::ENOENT | libc::ENOTDIR) => {}
+                    _ => return Err(Error::io("open", path)(error)),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last name of a path is one of the module's own temporary files.
+pub(crate) fn is_reserved(uri: &[u8]) -> bool {
+    let start = uri.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    uri.get(start..).is_some_and(|name| name.starts_with(RESERVED))
+}
+
+fn check_names(below_root: &[u8]) -> Result<(), Error> {
+    for name in below_root.split(|&byte| byte == b'/') {
+        if name == b".." {
+            return Err(Error::OutsideRoot);
+        }
+        if name.starts_with(RESERVED) {
+            return Err(Error::ReservedName);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_dot_dot_and_reserved_names() {
+        assert!(check_names(b"/a/b.mp3").is_ok());
+        assert!(check_names(b"/a..b/.c/...").is_ok());
+        assert_eq!(check_names(b"/a/../b").unwrap_err().status(), 400);
+        assert_eq!(check_names(b"..").unwrap_err().status(), 400);
+        assert_eq!(check_names(b"/.filedist.1.2/a").unwrap_err().status(), 403);
+    }
+
+    #[test]
+    fn knows_its_own_temporary_files() {
+        assert!(is_reserved(b"/a/.filedist.1.2"));
+        assert!(!is_reserved(b"/a/filedist.1.2"));
+        assert!(!is_reserved(b"/.filedist.1/a"));
+        assert!(!is_reserved(b"/"));
+    }
+
+    #[test]
+    fn parents_end_at_the_root() {
+        let target = Target {
+            path: "/srv/files/a/b/c".into(),
+            root: "/srv/files".into(),
+            is_directory: false,
+        };
+        let parents: Vec<_> = target.parents().collect();
+        assert_eq!(parents, ["/srv/files/a/b", "/srv/files/a", "/srv/files"].map(Path::new));
+    }
+}

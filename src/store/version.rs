@@ -1,0 +1,78 @@
+//! Versions: when a change was accepted, in nanoseconds since the epoch. A file's version is its
+//! mtime, so backups, `rsync -t` and nginx's Last-Modified and ETag know it.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::Error;
+
+/// How far the clock of a parent may be ahead.
+const MOST_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// The version of a change that a client makes now, where `present` is there.
+pub(crate) fn next(now: SystemTime, present: Option<u64>) -> u64 {
+    let now = nanoseconds(now);
+    present.map_or(now, |present| now.max(present.saturating_add(1)))
+}
+
+/// The version that a parent sends in Filedist-Version.
+pub(crate) fn parse(header: &[u8], now: SystemTime) -> Result<u64, Error> {
+    let version = std::str::from_utf8(header)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok())
+        .ok_or(Error::Version("Filedist-Version is no number of nanoseconds since 1970"))?;
+    if version > nanoseconds(now + MOST_AHEAD) {
+        return Err(Error::Version(
+            "Filedist-Version is more than 5 minutes ahead: check the clocks of this node and its parent",
+        ));
+    }
+    Ok(version)
+}
+
+/// The value of Filedist-Version.
+pub(crate) fn to_header(version: u64) -> Vec<u8> {
+    version.to_string().into_bytes()
+}
+
+/// The version of a file that is there.
+pub(crate) fn of_file(metadata: &Metadata) -> u64 {
+    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
+    let rest = u64::try_from(metadata.mtime_nsec()).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// The mtime of a version.
+pub(super) fn to_time(version: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(version)
+}
+
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_version_is_later_than_the_present_one() {
+        let now = to_time(1000);
+        assert_eq!(next(now, None), 1000);
+        assert_eq!(next(now, Some(999)), 1000);
+        assert_eq!(next(now, Some(1000)), 1001);
+        assert_eq!(next(now, Some(5000)), 5001);
+    }
+
+    #[test]
+    fn the_header_is_digits_not_far_ahead() {
+        let now = to_time(1_000_000_000_000_000_000);
+        assert_eq!(parse(b"1000000000000000001", now).ok(), Some(1_000_000_000_000_000_001));
+        for bad in [&b""[..], b"-1", b"+1", b"1.5", b" 1", b"99999999999999999999", b"\xff"] {
+            assert_eq!(parse(bad, now).unwrap_err().status(), 400, "{bad:?}");
+        }
+        assert_eq!(parse(b"1000000400000000000", now).unwrap_err().status(), 400);
+    }
+}
