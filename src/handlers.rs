@@ -4,12 +4,10 @@ mod delete;
 mod get;
 mod put;
 
-use core::future::Future;
-
 use crate::conf::LocConf;
 use crate::error::{Error, Severity};
 use crate::fanout::{Change, Verb};
-use crate::nginx::{self, Level, Method, Reply, Request, Status};
+use crate::nginx::{self, Level, Method, Piece, Reply, Request, Status};
 use crate::receipt::{Line, Outcome, Receipt, BETWEEN_NODES};
 
 pub(crate) use get::method_not_allowed;
@@ -68,15 +66,20 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
     reply(change, status, &Receipt { own, version: None, children: Vec::new() })
 }
 
+/// The same with bytes of the request's body.
+async fn blocking_with<T: Send + 'static>(
+    piece: &Piece,
+    work: impl FnOnce(&[&[u8]]) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    piece.offload(work).await.unwrap_or(Err(NOT_RUN))
+}
+
 /// Runs `work` where it may wait for a disk.
-fn blocking<T: Send + 'static>(
+async fn blocking<T: Send + 'static>(
     r: Request,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> impl Future<Output = Result<T, Error>> {
-    async move {
-        match nginx::offload(r, work).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Internal("the thread pool did not run a job")),
-        }
-    }
+) -> Result<T, Error> {
+    nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
 }
+
+const NOT_RUN: Error = Error::Internal("the thread pool did not run a job");

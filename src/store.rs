@@ -5,6 +5,6 @@ mod commit;
 mod path;
 mod version;
 
-pub(crate) use commit::{remove, Published, Removed, Temporary};
+pub(crate) use commit::{put, remove, Published, Removed, Temporary};
 pub(crate) use path::{is_reserved, Target};
-pub(crate) use version::{next, parse, to_header};
+pub(crate) use version::{to_header, Wanted};

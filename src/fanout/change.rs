@@ -1,12 +1,9 @@
 //! What is delivered: a path, a version, and the way that the change came.
 
-use std::time::SystemTime;
-
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::nginx::Request;
 use crate::receipt::Form;
-use crate::store;
 
 /// What a change does to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub(crate) struct Change {
     pub(crate) verb: Verb,
     /// The request's path.
     pub(crate) path: Vec<u8>,
-    /// Nanoseconds since the epoch.
+    /// Nanoseconds since the epoch; the handler sets it before the change goes anywhere.
     pub(crate) version: u64,
     /// How this node calls itself.
     pub(crate) node: Vec<u8>,
@@ -50,7 +47,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// The change that a request asks for; the version is still to be given where a client asks.
+    /// The change that a request asks for, still without a version.
     pub(crate) fn of(r: &Request, conf: &LocConf, verb: Verb) -> Change {
         Change {
             verb,
@@ -69,16 +66,6 @@ impl Change {
             true => Err(Error::Loop),
             false => Ok(()),
         }
-    }
-
-    /// Takes over the parent's version, or gives one that is newer than `present`.
-    pub(crate) fn set_version(&mut self, r: &Request, present: Option<u64>) -> Result<(), Error> {
-        let now = SystemTime::now();
-        self.version = match r.header("filedist-version") {
-            Some(version) => store::parse(version, now)?,
-            None => store::next(now, present),
-        };
-        Ok(())
     }
 
     /// Filedist-Via for the children.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::fanout::{Change, Fanout};
 use crate::nginx::{Ask, Reply, Request};
 use crate::receipt::{Line, Outcome, Receipt};
-use crate::store::{self, Removed, Target};
+use crate::store::{self, Removed, Target, Wanted};
 
 pub(super) async fn handle(
     r: Request,
@@ -19,10 +19,9 @@ pub(super) async fn handle(
     }
     let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
     let target = Target::of(&r)?;
-    change.set_version(&r, target.any_version())?;
-
-    let version = change.version;
-    let removed = blocking(r, move || store::remove(&target, version, zone)).await?;
+    let wanted = Wanted::of_header(r.header("filedist-version"))?;
+    let (removed, version) = blocking(r, move || store::remove(&target, wanted, zone)).await?;
+    change.version = version;
 
     let mut fanout = Fanout::start(r, conf, change, &Ask::Delete)?;
     fanout.accepted();

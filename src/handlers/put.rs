@@ -1,157 +1,204 @@
-//! PUT: the body goes into a file without a name, and from there to the children while it still
-//! arrives; the file gets its name when it is whole, and only then the children get its last
-//! byte.
+//! PUT: the body goes into a file, and from there to the children while it still arrives; the
+//! file takes its place when it is whole, and only then the children get its last byte.
 
+use core::future::Future;
 use std::rc::Rc;
 
-use super::{blocking, reply};
+use super::{blocking, blocking_with, reply};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
 use crate::nginx::{Ask, Body, Broken, Md5, Piece, Reply, Request, Source};
 use crate::receipt::{Line, Outcome, Receipt};
-use crate::store::{Published, Target, Temporary};
+use crate::store::{self, Published, Target, Temporary, Wanted};
+use crate::zone::Zone;
 
 pub(super) async fn handle(
     r: Request,
     conf: &'static LocConf,
     change: &mut Change,
 ) -> Result<Reply, Error> {
-    let target = check(r, change).await?;
+    change.check_loop()?;
+    let mut wanted = check(&r)?;
+    let target = Target::of(&r)?;
+    let mut digest = Digest::of(&r)?;
+    if !r.body_is_here() {
+        // A refusal is known before the client sends the body.
+        let target = target.clone();
+        let present = blocking(r, move || target.present_version()).await?;
+        wanted = Wanted::Exactly(wanted.over(present));
+    }
+
     let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
-    let digest = Digest::of(&r)?;
-
-    let mut upload = Upload::start(r, conf, change, &target, digest).await?;
-    upload.receive().await?;
-    let Upload { temporary, written, source, fanout, .. } = upload;
-
-    let version = change.version;
-    let publish = blocking(r, move || temporary.publish(&target, version, zone));
-    let (published, fanout) = match fanout {
-        None => (publish.await?, None),
-        Some(mut fanout) => (fanout.during(publish).await?, Some(fanout)),
+    let put = Put { r, conf, change, zone, target, wanted };
+    let mut body = Body::read(r).map_err(broken)?;
+    let first = body.next().await.map_err(broken)?;
+    let bytes = first.as_ref().filter(|_| body.is_complete()).and_then(Piece::source);
+    let stored = match (first, bytes) {
+        (Some(first), Some(bytes)) => put.at_once(first, bytes, digest).await?,
+        (first, _) => put.cut_through(first, body, &mut digest).await?,
     };
-    let mut fanout = match fanout {
-        Some(fanout) => fanout,
-        None => Fanout::start(r, conf, change, &Ask::Put(Rc::clone(&source)))?,
-    };
-    fanout.accepted();
-    source.set_ready(written);
-    fanout.wake();
-    let children = fanout.outcomes().await;
 
-    let (status, outcome) = match published {
-        Published::Created => (201, Outcome::Stored(written)),
-        Published::Replaced => (200, Outcome::Stored(written)),
+    let (status, outcome) = match stored.published {
+        Published::Created => (201, Outcome::Stored(stored.length)),
+        Published::Replaced => (200, Outcome::Stored(stored.length)),
         Published::Superseded => (200, Outcome::Superseded),
         Published::Unchanged => (200, Outcome::Unchanged),
     };
+    let children = stored.fanout.outcomes().await;
     let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
-    Ok(reply(change, status, &Receipt { own, version: Some(version), children }))
+    Ok(reply(change, status, &Receipt { own, version: Some(change.version), children }))
 }
 
-/// Refuses what is known to fail, before the client sends the body.
-async fn check(r: Request, change: &mut Change) -> Result<Target, Error> {
-    change.check_loop()?;
+/// Refuses what the request's head alone forbids.
+fn check(r: &Request) -> Result<Wanted, Error> {
     if r.header("content-range").is_some() {
         return Err(Error::ContentRange);
     }
     if r.content_length().is_none() && !r.is_chunked() {
         return Err(Error::LengthRequired);
     }
-    let target = Target::of(&r)?;
-    let (target, present) =
-        blocking(r, move || target.present_version().map(|present| (target, present))).await?;
-    change.set_version(&r, present)?;
-    Ok(target)
+    Wanted::of_header(r.header("filedist-version"))
 }
 
-/// A body on its way into a file.
-struct Upload<'a> {
+/// A PUT that may go ahead.
+struct Put<'a> {
     r: Request,
     conf: &'static LocConf,
-    change: &'a Change,
-    body: Body,
-    temporary: Temporary,
-    written: u64,
-    source: Rc<Source>,
-    fanout: Option<Fanout>,
-    digest: Option<Digest>,
+    change: &'a mut Change,
+    zone: Zone,
+    target: Target,
+    wanted: Wanted,
 }
 
-impl<'a> Upload<'a> {
-    async fn start(
-        r: Request,
-        conf: &'static LocConf,
-        change: &'a Change,
-        target: &Target,
-        digest: Option<Digest>,
-    ) -> Result<Upload<'a>, Error> {
-        let directory = target.clone();
-        let temporary = blocking(r, move || Temporary::create(&directory)).await?;
-        let source = Source::file(temporary.file().clone(), r.content_length().unwrap_or(0));
-        Ok(Upload {
-            r,
-            conf,
-            change,
-            body: Body::read(r).map_err(broken)?,
-            temporary,
-            written: 0,
-            source: Rc::new(source),
-            fanout: None,
-            digest,
-        })
-    }
+/// This node has the file, and the children are getting it.
+struct Stored {
+    published: Published,
+    length: u64,
+    fanout: Fanout,
+}
 
-    async fn receive(&mut self) -> Result<(), Error> {
-        while let Some(piece) = self.next().await? {
-            self.write(piece).await?;
-            let whole = self.body.is_complete() && Some(self.written) == self.r.content_length();
-            if self.fanout.is_none() && !whole && !self.r.is_chunked() {
-                let ask = Ask::Put(Rc::clone(&self.source));
-                self.fanout = Some(Fanout::start(self.r, self.conf, self.change, &ask)?);
-            }
-            if let Some(fanout) = &self.fanout {
-                // The last byte waits until this node has the file.
-                self.source.set_ready(self.written.min(self.source.length().saturating_sub(1)));
-                fanout.wake();
-            }
-        }
-        if let Some(digest) = self.digest.take() {
+impl Put<'_> {
+    /// The whole body is in memory.
+    async fn at_once(
+        self,
+        body: Piece,
+        bytes: Source,
+        digest: Option<Digest>,
+    ) -> Result<Stored, Error> {
+        if let Some(mut digest) = digest {
+            digest.update(&body);
             digest.check()?;
         }
-        if self.fanout.is_none() {
-            // A chunked body has its length now.
-            let source = Source::file(self.temporary.file().clone(), self.written);
-            self.source = Rc::new(source);
+        let Put { r, conf, change, zone, target, wanted } = self;
+        let put = move |bytes: &[&[u8]]| store::put(&target, bytes, wanted, zone);
+        let (published, version) = blocking_with(&body, put).await?;
+        change.version = version;
+        deliver(r, conf, change, published, bytes)
+    }
+
+    /// The body arrives piece by piece.
+    async fn cut_through(
+        mut self,
+        first: Option<Piece>,
+        mut body: Body,
+        digest: &mut Option<Digest>,
+    ) -> Result<Stored, Error> {
+        let Put { r, conf, .. } = self;
+        let target = self.target.clone();
+        let temporary = blocking(r, move || Temporary::create(&target)).await?;
+        let mut upload = Upload { source: None, fanout: None, written: 0 };
+        let mut piece = first;
+        while let Some(bytes) = piece {
+            if let Some(digest) = digest {
+                digest.update(&bytes);
+            }
+            upload.write(&temporary, bytes).await?;
+            self.pass_on(&mut upload, &temporary)?;
+            piece = upload.during(body.next()).await.map_err(broken)?;
+        }
+        if let Some(digest) = digest.take() {
+            digest.check()?;
+        }
+
+        let file = temporary.file().clone();
+        let (target, wanted, zone) = (self.target, self.wanted, self.zone);
+        let publish = blocking(r, move || temporary.publish(&target, wanted, zone));
+        let (published, version) = upload.during(publish).await?;
+        self.change.version = version;
+        match (upload.fanout, upload.source) {
+            (Some(mut fanout), Some(source)) => {
+                source.set_ready(upload.written);
+                fanout.accepted();
+                fanout.wake();
+                Ok(Stored { published, length: upload.written, fanout })
+            }
+            _ => {
+                let source = Source::file(file, upload.written);
+                deliver(r, conf, self.change, published, source)
+            }
+        }
+    }
+
+    /// Lets the children have what is written so far. A body without a length is delivered when
+    /// it has one.
+    fn pass_on(&mut self, upload: &mut Upload, temporary: &Temporary) -> Result<(), Error> {
+        let Some(length) = self.r.content_length().filter(|_| !self.r.is_chunked()) else {
+            return Ok(());
+        };
+        let source = upload
+            .source
+            .get_or_insert_with(|| Rc::new(Source::file(temporary.file().clone(), length)));
+        // The last byte waits until this node has the file.
+        source.set_ready(upload.written.min(length.saturating_sub(1)));
+        match &upload.fanout {
+            Some(fanout) => fanout.wake(),
+            None => {
+                let version = self.wanted.over(None);
+                self.wanted = Wanted::Exactly(version);
+                self.change.version = version;
+                let ask = Ask::Put(Rc::clone(source));
+                upload.fanout = Some(Fanout::start(self.r, self.conf, self.change, &ask)?);
+            }
         }
         Ok(())
     }
+}
 
-    async fn next(&mut self) -> Result<Option<Piece>, Error> {
-        let next = self.body.next();
-        let piece = match &mut self.fanout {
-            Some(fanout) => fanout.during(next).await,
-            None => next.await,
-        };
-        piece.map_err(broken)
+/// Starts the deliveries of a file that this node has.
+fn deliver(
+    r: Request,
+    conf: &LocConf,
+    change: &Change,
+    published: Published,
+    source: Source,
+) -> Result<Stored, Error> {
+    let length = source.length();
+    source.set_ready(length);
+    let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)))?;
+    fanout.accepted();
+    Ok(Stored { published, length, fanout })
+}
+
+/// How far a body has come that arrives piece by piece.
+struct Upload {
+    /// What the deliveries send, once there are some.
+    source: Option<Rc<Source>>,
+    fanout: Option<Fanout>,
+    written: u64,
+}
+
+impl Upload {
+    async fn during<F: Future>(&mut self, other: F) -> F::Output {
+        match &mut self.fanout {
+            Some(fanout) => fanout.during(other).await,
+            None => other.await,
+        }
     }
 
-    async fn write(&mut self, piece: Piece) -> Result<(), Error> {
-        if let Some(digest) = &mut self.digest {
-            piece.slices().for_each(|bytes| digest.sum.update(bytes));
-        }
-        let write = piece.write_to(self.temporary.file(), self.written);
-        let written = match &mut self.fanout {
-            Some(fanout) => fanout.during(write).await,
-            None => write.await,
-        };
-        let written = match written {
-            Ok(written) => written,
-            Err(_) => return Err(Error::Internal("the thread pool did not run a job")),
-        };
-        let path = || crate::nginx::path(&self.change.path);
-        self.written += written.map_err(|error| Error::io("pwrite", path())(error))?;
+    async fn write(&mut self, temporary: &Temporary, piece: Piece) -> Result<(), Error> {
+        let write = temporary.write_at(self.written);
+        self.written += self.during(blocking_with(&piece, write)).await?;
         Ok(())
     }
 }
@@ -172,6 +219,10 @@ impl Digest {
         let expected = base64(header.trim_ascii())
             .ok_or(Error::Digest("Content-MD5 is no MD5 sum in base64"))?;
         Ok(Some(Digest { sum: Md5::new(), expected }))
+    }
+
+    fn update(&mut self, piece: &Piece) {
+        piece.slices().for_each(|bytes| self.sum.update(bytes));
     }
 
     fn check(self) -> Result<(), Error> {

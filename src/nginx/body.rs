@@ -7,13 +7,10 @@
 use core::future::poll_fn;
 use core::ptr;
 use core::task::Poll;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use nginx_sys::*;
 
+use super::feed::Source;
 use super::request::Request;
 use super::task;
 use super::thread::{offload, Lent, NotRun};
@@ -133,20 +130,30 @@ impl Piece {
 }
 
 impl Piece {
-    /// Writes the bytes to `file` from `offset` on, and says how many they were.
-    pub async fn write_to(self, file: &Arc<File>, offset: u64) -> Result<io::Result<u64>, NotRun> {
-        // The bytes stay in place until `self` is dropped, after the job.
+    /// Does disk work with the bytes, in the thread pool where there is one.
+    pub async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&[&[u8]]) -> T + Send + 'static,
+    ) -> Result<T, NotRun> {
+        // The bytes stay in place until `self` is dropped. The caller's future holds it across
+        // this await; nginx drops that future with the request, which waits for the job.
         let lent: Vec<Lent> = self.slices().map(Lent::new).collect();
-        let file = Arc::clone(file);
         offload(self.r, move || {
-            let mut end = offset;
-            for bytes in &lent {
-                file.write_all_at(bytes.bytes(), end)?;
-                end += bytes.bytes().len() as u64;
-            }
-            Ok(end - offset)
+            let slices: Vec<&[u8]> = lent.iter().map(Lent::bytes).collect();
+            work(&slices)
         })
         .await
+    }
+
+    /// The bytes as a source of deliveries, if they are all in one place. Only for the last
+    /// piece of a body: nginx writes over the others.
+    pub fn source(&self) -> Option<Source> {
+        let mut slices = self.slices().filter(|bytes| !bytes.is_empty());
+        let bytes = slices.next().unwrap_or_default();
+        // SAFETY: nginx reads nothing more into the buffer of a body that is complete, and frees
+        // it with the request.
+        let last = unsafe { (*self.r.as_ptr()).reading_body() == 0 };
+        (last && slices.next().is_none()).then(|| unsafe { Source::memory(bytes) })
     }
 }
 

@@ -5,13 +5,13 @@
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::path::{Target, RESERVED};
-use super::version;
+use super::version::{self, Wanted};
 use crate::error::Error;
 use crate::nginx;
 use crate::zone::Zone;
@@ -66,6 +66,18 @@ impl Temporary {
         Err(Error::io("open", &target.root)(missing))
     }
 
+    /// Creates the file with a name, in the target's own directory, which is made if need be.
+    fn create_beside(target: &Target) -> Result<Temporary, Error> {
+        let directory = target.path.parent().unwrap_or(&target.root);
+        match Temporary::create_named(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_directory(target, directory)?;
+                Temporary::create_named(directory).map_err(Error::io("open", directory))
+            }
+            other => other.map_err(below_file("open", directory)),
+        }
+    }
+
     fn create_in(directory: &Path) -> io::Result<Temporary> {
         match nginx::unnamed_file(directory, FILE_MODE) {
             Ok(file) => Ok(Temporary { file: Arc::new(file), name: None }),
@@ -95,37 +107,54 @@ impl Temporary {
         &self.file
     }
 
-    /// Puts the file in the target's place, unless a newer version or this one is there.
+    /// The writing of bytes from `offset` on; says how many they were.
+    pub(crate) fn write_at(
+        &self,
+        offset: u64,
+    ) -> impl FnOnce(&[&[u8]]) -> Result<u64, Error> + Send + 'static {
+        let file = Arc::clone(&self.file);
+        move |slices| {
+            let mut end = offset;
+            for bytes in slices {
+                // The error names no path: the file may have none.
+                file.write_all_at(bytes, end).map_err(Error::io("pwrite", Path::new("")))?;
+                end += bytes.len() as u64;
+            }
+            Ok(end - offset)
+        }
+    }
+
+    /// Puts the file in the target's place, unless a newer version or this one is there. Tells
+    /// the version that it has got.
     pub(crate) fn publish(
         mut self,
         target: &Target,
-        version: u64,
+        wanted: Wanted,
         zone: Zone,
-    ) -> Result<Published, Error> {
-        let time = version::to_time(version);
-        let times = FileTimes::new().set_modified(time).set_accessed(time);
-        self.file.set_times(times).map_err(Error::io("futimens", &target.path))?;
-
+    ) -> Result<(Published, u64), Error> {
         let _lock = zone.lock_commit(hash(&target.path));
-        let present = match present_version(target)? {
-            Some(present) if present > version => return Ok(Published::Superseded),
-            Some(present) if present == version => return Ok(Published::Unchanged),
-            present => present,
-        };
+        let present = target.present_version()?;
+        let version = wanted.over(present);
+        match present {
+            Some(present) if present > version => return Ok((Published::Superseded, version)),
+            Some(present) if present == version => return Ok((Published::Unchanged, version)),
+            _ => {}
+        }
+        let times = FileTimes::new().set_modified(version::to_time(version));
+        self.file.set_times(times).map_err(Error::io("futimens", &target.path))?;
         match self.rename(target, present.is_some()) {
             // The directory is not there, or a DELETE has just removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let directory = target.path.parent().unwrap_or(&target.root);
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(DIRECTORY_MODE)
-                    .create(directory)
-                    .map_err(below_file("mkdir", directory))?;
+                create_directory(target, target.path.parent().unwrap_or(&target.root))?;
                 self.rename(target, false).map_err(Error::io("rename", &target.path))?;
             }
             other => other.map_err(Error::io("rename", &target.path))?,
         }
-        Ok(if present.is_some() { Published::Replaced } else { Published::Created })
+        let published = match present {
+            Some(_) => Published::Replaced,
+            None => Published::Created,
+        };
+        Ok((published, version))
     }
 
     fn rename(&mut self, target: &Target, exists: bool) -> io::Result<()> {
@@ -159,57 +188,78 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes the file or the empty directory, unless a newer version is there.
-pub(crate) fn remove(target: &Target, version: u64, zone: Zone) -> Result<Removed, Error> {
+/// Stores a file of which all bytes are there. It has a name from the start: it exists for a few
+/// system calls, and giving a name to one without costs two more.
+pub(crate) fn put(
+    target: &Target,
+    bytes: &[&[u8]],
+    wanted: Wanted,
+    zone: Zone,
+) -> Result<(Published, u64), Error> {
+    // A directory in the target's place is found out before anything is made.
+    if target.is_directory {
+        return Err(Error::IsDirectory);
+    }
+    let temporary = Temporary::create_beside(target)?;
+    temporary.write_at(0)(bytes)?;
+    temporary.publish(target, wanted, zone)
+}
+
+/// Removes the file or the empty directory, unless a newer version is there. Tells the version
+/// that the DELETE has got.
+pub(crate) fn remove(target: &Target, wanted: Wanted, zone: Zone) -> Result<(Removed, u64), Error> {
     let path = &target.path;
     if *path == target.root {
         return Err(Error::IsRoot);
     }
     let _lock = zone.lock_commit(hash(path));
     let metadata = match fs::symlink_metadata(path) {
-        Err(error) if is_absent(&error) => return Ok(Removed::Absent),
+        Err(error) if is_absent(&error) => return Ok((Removed::Absent, wanted.over(None))),
         other => other.map_err(Error::io("lstat", path))?,
     };
+    let present = version::of_file(&metadata);
+    let version = wanted.over(Some(present));
     let result = if metadata.is_dir() {
         fs::remove_dir(path)
     } else if target.is_directory {
-        return Ok(Removed::Absent);
-    } else if version::of_file(&metadata) > version {
-        return Ok(Removed::Superseded);
+        return Ok((Removed::Absent, version));
+    } else if present > version {
+        return Ok((Removed::Superseded, version));
     } else {
         fs::remove_file(path)
     };
     match result {
-        Ok(()) => Ok(Removed::Deleted),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Removed::Absent),
+        Ok(()) => Ok((Removed::Deleted, version)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Removed::Absent, version)),
         Err(error) if error.raw_os_error() == Some(libc::ENOTEMPTY) => Err(Error::NotEmpty),
         Err(error) => Err(Error::io("unlink", path)(error)),
     }
 }
 
-/// The version of the target, if it is there. A directory is no target.
-pub(super) fn present_version(target: &Target) -> Result<Option<u64>, Error> {
-    if target.is_directory {
-        return Err(Error::IsDirectory);
-    }
-    match fs::metadata(&target.path) {
-        Ok(metadata) if metadata.is_dir() => Err(Error::IsDirectory),
-        Ok(metadata) => Ok(Some(version::of_file(&metadata))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(below_file("stat", &target.path)(error)),
+impl Target {
+    /// The version of the file that is there now. A directory is no target.
+    pub(crate) fn present_version(&self) -> Result<Option<u64>, Error> {
+        if self.is_directory {
+            return Err(Error::IsDirectory);
+        }
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => Err(Error::IsDirectory),
+            Ok(metadata) => Ok(Some(version::of_file(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(below_file("stat", &self.path)(error)),
+        }
     }
 }
 
-impl Target {
-    /// The version that is there now.
-    pub(crate) fn present_version(&self) -> Result<Option<u64>, Error> {
-        present_version(self)
-    }
-
-    /// The version that is there now, whatever it is.
-    pub(crate) fn any_version(&self) -> Option<u64> {
-        fs::symlink_metadata(&self.path).ok().map(|metadata| version::of_file(&metadata))
-    }
+/// Makes the directories below the root. The root itself must be there: what is mounted on it
+/// may be missing, and then files would go to the disk below.
+fn create_directory(target: &Target, directory: &Path) -> Result<(), Error> {
+    fs::metadata(&target.root).map_err(Error::io("stat", &target.root))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory)
+        .map_err(below_file("mkdir", directory))
 }
 
 fn below_file(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

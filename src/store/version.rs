@@ -10,14 +10,38 @@ use crate::error::Error;
 /// How far the clock of a parent may be ahead.
 const MOST_AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// The version of a change that a client makes now, where `present` is there.
-pub(crate) fn next(now: SystemTime, present: Option<u64>) -> u64 {
+/// The version that a change is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A client makes it: now, or later than the one that is there.
+    Next,
+    /// A parent has passed it on.
+    Exactly(u64),
+}
+
+impl Wanted {
+    /// What Filedist-Version asks for.
+    pub(crate) fn of_header(header: Option<&[u8]>) -> Result<Wanted, Error> {
+        header.map_or(Ok(Wanted::Next), |header| {
+            parse(header, SystemTime::now()).map(Wanted::Exactly)
+        })
+    }
+
+    /// The version, where `present` is there.
+    pub(crate) fn over(self, present: Option<u64>) -> u64 {
+        match self {
+            Wanted::Next => next(SystemTime::now(), present),
+            Wanted::Exactly(version) => version,
+        }
+    }
+}
+
+fn next(now: SystemTime, present: Option<u64>) -> u64 {
     let now = nanoseconds(now);
     present.map_or(now, |present| now.max(present.saturating_add(1)))
 }
 
-/// The version that a parent sends in Filedist-Version.
-pub(crate) fn parse(header: &[u8], now: SystemTime) -> Result<u64, Error> {
+fn parse(header: &[u8], now: SystemTime) -> Result<u64, Error> {
     let version = std::str::from_utf8(header)
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
@@ -37,7 +61,7 @@ pub(crate) fn to_header(version: u64) -> Vec<u8> {
 }
 
 /// The version of a file that is there.
-pub(crate) fn of_file(metadata: &Metadata) -> u64 {
+pub(super) fn of_file(metadata: &Metadata) -> u64 {
     let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
     let rest = u64::try_from(metadata.mtime_nsec()).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
