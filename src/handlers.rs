@@ -7,7 +7,7 @@ mod put;
 use crate::conf::LocConf;
 use crate::error::{Error, Severity};
 use crate::fanout::{Change, Verb};
-use crate::nginx::{self, Level, Method, Piece, Reply, Request, Status};
+use crate::nginx::{self, Level, Method, Reply, Request, Status};
 use crate::receipt::{Line, Outcome, Receipt, BETWEEN_NODES};
 
 pub(crate) use get::method_not_allowed;
@@ -64,14 +64,6 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
     let outcome = Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason()));
     let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
     reply(change, status, &Receipt { own, version: None, children: Vec::new() })
-}
-
-/// The same with bytes of the request's body.
-async fn blocking_with<T: Send + 'static>(
-    piece: &Piece,
-    work: impl FnOnce(&[&[u8]]) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    piece.offload(work).await.unwrap_or(Err(NOT_RUN))
 }
 
 /// Runs `work` where it may wait for a disk.

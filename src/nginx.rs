@@ -25,7 +25,7 @@ mod headers {
     include!(concat!(env!("OUT_DIR"), "/headers.rs"));
 }
 
-pub(crate) use body::{Body, Broken, Piece};
+pub(crate) use body::{Body, Broken, Piece, Whole};
 pub(crate) use feed::Source;
 pub(crate) use log::Level;
 pub(crate) use os::{link, path, pid, symlinks_allow, unnamed_file, utc, Md5};

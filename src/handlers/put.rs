@@ -4,11 +4,11 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use super::{blocking, blocking_with, reply};
+use super::{blocking, reply, NOT_RUN};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
-use crate::nginx::{Ask, Body, Broken, Md5, Piece, Reply, Request, Source};
+use crate::nginx::{Ask, Body, Broken, Md5, Piece, Reply, Request, Source, Whole};
 use crate::receipt::{Line, Outcome, Receipt};
 use crate::store::{self, Published, Target, Temporary, Wanted};
 use crate::zone::Zone;
@@ -21,8 +21,9 @@ pub(super) async fn handle(
     change.check_loop()?;
     let mut wanted = check(&r)?;
     let target = Target::of(&r)?;
-    let mut digest = Digest::of(&r)?;
-    if !r.body_is_here() {
+    let digest = Digest::of(&r)?;
+    let small = r.small_body();
+    if small.is_none() || r.expects_continue() {
         // A refusal is known before the client sends the body.
         let target = target.clone();
         let present = blocking(r, move || target.present_version()).await?;
@@ -31,12 +32,10 @@ pub(super) async fn handle(
 
     let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
     let put = Put { r, conf, change, zone, target, wanted };
-    let mut body = Body::read(r).map_err(broken)?;
-    let first = body.next().await.map_err(broken)?;
-    let bytes = first.as_ref().filter(|_| body.is_complete()).and_then(Piece::source);
-    let stored = match (first, bytes) {
-        (Some(first), Some(bytes)) => put.at_once(first, bytes, digest).await?,
-        (first, _) => put.cut_through(first, body, &mut digest).await?,
+    let body = Body::read(r).map_err(broken)?;
+    let stored = match small {
+        Some(length) => put.at_once(body.whole(length).await.map_err(broken)?, digest).await?,
+        None => put.cut_through(body, digest).await?,
     };
 
     let (status, outcome) = match stored.published {
@@ -80,44 +79,36 @@ struct Stored {
 
 impl Put<'_> {
     /// The whole body is in memory.
-    async fn at_once(
-        self,
-        body: Piece,
-        bytes: Source,
-        digest: Option<Digest>,
-    ) -> Result<Stored, Error> {
+    async fn at_once(self, body: Whole, digest: Option<Digest>) -> Result<Stored, Error> {
         if let Some(mut digest) = digest {
-            digest.update(&body);
+            digest.sum.update(body.bytes());
             digest.check()?;
         }
         let Put { r, conf, change, zone, target, wanted } = self;
-        let put = move |bytes: &[&[u8]]| store::put(&target, bytes, wanted, zone);
-        let (published, version) = blocking_with(&body, put).await?;
+        let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, zone);
+        let (published, version) = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
         change.version = version;
-        deliver(r, conf, change, published, bytes)
+        deliver(r, conf, change, published, body.source())
     }
 
     /// The body arrives piece by piece.
     async fn cut_through(
         mut self,
-        first: Option<Piece>,
         mut body: Body,
-        digest: &mut Option<Digest>,
+        mut digest: Option<Digest>,
     ) -> Result<Stored, Error> {
         let Put { r, conf, .. } = self;
         let target = self.target.clone();
         let temporary = blocking(r, move || Temporary::create(&target)).await?;
         let mut upload = Upload { source: None, fanout: None, written: 0 };
-        let mut piece = first;
-        while let Some(bytes) = piece {
-            if let Some(digest) = digest {
-                digest.update(&bytes);
+        while let Some(piece) = upload.during(body.next()).await.map_err(broken)? {
+            if let Some(digest) = &mut digest {
+                piece.slices().for_each(|bytes| digest.sum.update(bytes));
             }
-            upload.write(&temporary, bytes).await?;
+            upload.write(&temporary, piece).await?;
             self.pass_on(&mut upload, &temporary)?;
-            piece = upload.during(body.next()).await.map_err(broken)?;
         }
-        if let Some(digest) = digest.take() {
+        if let Some(digest) = digest {
             digest.check()?;
         }
 
@@ -198,7 +189,7 @@ impl Upload {
 
     async fn write(&mut self, temporary: &Temporary, piece: Piece) -> Result<(), Error> {
         let write = temporary.write_at(self.written);
-        self.written += self.during(blocking_with(&piece, write)).await?;
+        self.written += self.during(piece.offload(write)).await.unwrap_or(Err(NOT_RUN))?;
         Ok(())
     }
 }
@@ -219,10 +210,6 @@ impl Digest {
         let expected = base64(header.trim_ascii())
             .ok_or(Error::Digest("Content-MD5 is no MD5 sum in base64"))?;
         Ok(Some(Digest { sum: Md5::new(), expected }))
-    }
-
-    fn update(&mut self, piece: &Piece) {
-        piece.slices().for_each(|bytes| self.sum.update(bytes));
     }
 
     fn check(self) -> Result<(), Error> {

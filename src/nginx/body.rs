@@ -87,6 +87,42 @@ impl Body {
         .await
     }
 
+    /// All of a body whose length fits into `client_body_buffer_size`.
+    pub async fn whole(mut self, length: usize) -> Result<Whole, Broken> {
+        const NO_MEMORY: Broken = Broken(NGX_HTTP_INTERNAL_SERVER_ERROR as u16);
+
+        let r = self.r;
+        let first = self.next().await?;
+        if let Some(bytes) = first.as_ref().and_then(|piece| piece.slices().next()) {
+            // nginx reads nothing more into the buffer of a body that is complete.
+            if bytes.len() == length && self.is_complete() {
+                return Ok(Whole { r, bytes: Lent::new(bytes) });
+            }
+        }
+        // SAFETY: the pool of a live request; only copied bytes are read.
+        let start = unsafe { ngx_pnalloc(r.pool(), length.max(1)) }.cast::<u8>();
+        if start.is_null() {
+            return Err(NO_MEMORY);
+        }
+        let mut end = 0;
+        let mut piece = first;
+        while let Some(bytes) = piece {
+            for bytes in bytes.slices() {
+                if bytes.len() > length - end {
+                    return Err(NO_MEMORY);
+                }
+                // SAFETY: the bytes fit, and lie elsewhere.
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(end), bytes.len()) };
+                end += bytes.len();
+            }
+            drop(bytes);
+            piece = self.next().await?;
+        }
+        // SAFETY: so many bytes were copied there.
+        let bytes = unsafe { core::slice::from_raw_parts(start, end) };
+        Ok(Whole { r, bytes: Lent::new(bytes) })
+    }
+
     fn note_completion(&self) {
         if let (true, Some(task)) = (self.is_complete(), task::of(self.r)) {
             task.body_complete.set(true);
@@ -144,16 +180,33 @@ impl Piece {
         })
         .await
     }
+}
 
-    /// The bytes as a source of deliveries, if they are all in one place. Only for the last
-    /// piece of a body: nginx writes over the others.
-    pub fn source(&self) -> Option<Source> {
-        let mut slices = self.slices().filter(|bytes| !bytes.is_empty());
-        let bytes = slices.next().unwrap_or_default();
-        // SAFETY: nginx reads nothing more into the buffer of a body that is complete, and frees
-        // it with the request.
-        let last = unsafe { (*self.r.as_ptr()).reading_body() == 0 };
-        (last && slices.next().is_none()).then(|| unsafe { Source::memory(bytes) })
+/// A whole body in one place, which stays there until the request is freed.
+pub struct Whole {
+    r: Request,
+    bytes: Lent,
+}
+
+impl Whole {
+    /// Does disk work with the bytes, in the thread pool where there is one.
+    pub async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, NotRun> {
+        let bytes = self.bytes;
+        offload(self.r, move || work(bytes.bytes())).await
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
+    /// The bytes as a source of deliveries.
+    pub fn source(&self) -> Source {
+        // SAFETY: see the type; deliveries end before the request is freed.
+        unsafe { Source::memory(self.bytes.bytes()) }
     }
 }
 

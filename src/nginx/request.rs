@@ -108,13 +108,10 @@ impl Request {
         self.raw().headers_in.chunked() != 0
     }
 
-    /// The whole body arrived together with the head.
-    pub fn body_is_here(&self) -> bool {
-        // SAFETY: header_in is the buffer that the head was read into, alive with the request;
-        // an HTTP/2 stream has none.
-        let here = unsafe { self.raw().header_in.as_ref() }
-            .map_or(0, |buf| (buf.last as usize).saturating_sub(buf.pos as usize));
-        self.content_length().is_some_and(|length| length <= here as u64)
+    /// The length of a body that nginx would keep in memory (`client_body_buffer_size`).
+    pub fn small_body(&self) -> Option<usize> {
+        let length = usize::try_from(self.content_length()?).ok()?;
+        (!self.is_chunked() && length <= self.core_conf().client_body_buffer_size).then_some(length)
     }
 
     /// The client waits for 100 (Continue) before it sends the body, RFC 9110 section 10.1.1.

@@ -144,6 +144,7 @@ unsafe extern "C" fn done<T, F>(event: *mut ngx_event_t) {
 /// # Safety
 ///
 /// For the one who makes it: the bytes neither move nor change until the job has ended.
+#[derive(Clone, Copy)]
 pub(super) struct Lent(*const u8, usize);
 
 // SAFETY: see the type: nobody writes to the bytes while they are lent.

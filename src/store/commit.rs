@@ -192,7 +192,7 @@ impl Drop for Temporary {
 /// system calls, and giving a name to one without costs two more.
 pub(crate) fn put(
     target: &Target,
-    bytes: &[&[u8]],
+    bytes: &[u8],
     wanted: Wanted,
     zone: Zone,
 ) -> Result<(Published, u64), Error> {
@@ -201,7 +201,7 @@ pub(crate) fn put(
         return Err(Error::IsDirectory);
     }
     let temporary = Temporary::create_beside(target)?;
-    temporary.write_at(0)(bytes)?;
+    temporary.write_at(0)(&[bytes])?;
     temporary.publish(target, wanted, zone)
 }
 
