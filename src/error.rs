@@ -17,6 +17,8 @@ pub(crate) enum Error {
     IsRoot,
     /// A name that the module keeps for itself.
     ReservedName,
+    /// A name of more than 255 bytes.
+    NameTooLong,
     /// `..` in the path that the configuration makes of the request's.
     OutsideRoot,
     /// `disable_symlinks` forbids the path.
@@ -62,7 +64,7 @@ impl Error {
         match self {
             Error::IsDirectory | Error::BelowFile | Error::NotEmpty | Error::IsRoot => 409,
             Error::ReservedName | Error::Symlink => 403,
-            Error::OutsideRoot | Error::Version(_) | Error::Digest(_) => 400,
+            Error::NameTooLong | Error::OutsideRoot | Error::Version(_) | Error::Digest(_) => 400,
             Error::LengthRequired => 411,
             Error::ContentRange => 501,
             Error::UnexpectedBody => 415,
@@ -94,7 +96,7 @@ impl Error {
         match self {
             Error::Io { source, .. } => match source.raw_os_error() {
                 Some(libc::ENOSPC | libc::EDQUOT) => "no space left on this node".into(),
-                Some(libc::ENAMETOOLONG) => "the name is too long".into(),
+                Some(libc::ENAMETOOLONG) => "the path is too long".into(),
                 Some(libc::ENOTDIR) => Error::BelowFile.to_string(),
                 Some(libc::EISDIR) => Error::IsDirectory.to_string(),
                 Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
@@ -116,6 +118,7 @@ impl fmt::Display for Error {
             Error::NotEmpty => "the directory is not empty",
             Error::IsRoot => "the root itself stays",
             Error::ReservedName => "names that begin with \".filedist.\" are reserved",
+            Error::NameTooLong => "a name is longer than 255 bytes",
             Error::OutsideRoot => "the path leads out of the root",
             Error::Symlink => "a symbolic link is in the way",
             Error::LengthRequired => "send Content-Length, or a chunked body",

@@ -119,7 +119,8 @@ impl Drop for Fanout {
 }
 
 fn headers(r: Request, change: &Change) -> Result<Headers, Error> {
-    // Accept-Encoding: a receipt is read here. Expect: the answer is known to be wanted.
+    // A receipt is read here, not by the client; and this node has decided that the change is to
+    // be made.
     let drop = [
         "accept",
         "accept-encoding",
@@ -127,6 +128,12 @@ fn headers(r: Request, change: &Change) -> Result<Headers, Error> {
         "filedist-version",
         "filedist-via",
         "content-length",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "range",
     ];
     let add = [
         ("Accept", "accept", change.form.media_type().as_bytes().to_vec()),

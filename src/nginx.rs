@@ -6,6 +6,7 @@
 //! longer, and none goes to another thread.
 
 mod abi;
+mod answer;
 mod body;
 pub(crate) mod conf;
 mod feed;

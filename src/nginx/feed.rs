@@ -53,6 +53,11 @@ impl Source {
         Source { bytes: Bytes::Memory(bytes.as_ptr()), length, ready: Cell::new(0) }
     }
 
+    /// No bytes: the request to the child is its head alone.
+    pub fn empty() -> Source {
+        Source { bytes: Bytes::Memory(ptr::null()), length: 0, ready: Cell::new(0) }
+    }
+
     /// Content-Length of the deliveries.
     pub fn length(&self) -> u64 {
         self.length
@@ -210,10 +215,11 @@ pub(super) unsafe extern "C" fn send(data: *mut c_void, head: *mut ngx_chain_t) 
     // as the main request; nginx calls the filter while the connection to the child is open.
     unsafe {
         let subrequest = &*data.cast::<Subrequest>();
-        let Some((feed, u)) = subrequest.feed.as_ref().zip(subrequest.upstream()) else {
-            return NGX_ERROR as ngx_int_t;
-        };
-        feed.send(u, head)
+        let Some(u) = subrequest.upstream() else { return NGX_ERROR as ngx_int_t };
+        if !head.is_null() {
+            subrequest.reader().hook(u.as_ptr());
+        }
+        subrequest.feed.send(u, head)
     }
 }
 

@@ -174,6 +174,13 @@ impl Request {
                 return Err(OutOfMemory);
             }
             let len = last.offset_from(path.data) as usize;
+            if root >= len {
+                // An "alias" with captures makes the whole path: its root is the directory that
+                // the directive names before the first variable.
+                let alias = self.core_conf().root.as_bytes();
+                let constant = alias.split(|&byte| byte == b'$').next().unwrap_or_default();
+                root = constant.iter().rposition(|&byte| byte == b'/').unwrap_or(0).min(len);
+            }
             Ok((slice::from_raw_parts(path.data, len), root))
         }
     }
@@ -221,6 +228,16 @@ impl Request {
                     (*r).set_keepalive(0);
                 }
             }
+
+            let cut_short = !(*r).request_body.is_null()
+                && super::task::of(*self).is_some_and(|task| !task.body_complete.get());
+            if cut_short {
+                // What follows is the rest of the body, not the next request.
+                (*r).set_keepalive(0);
+                (*r).set_lingering_close(1);
+            }
+            // If-Match and such are not about this answer.
+            (*r).set_disable_not_modified(1);
 
             let out = &mut (*r).headers_out;
             out.status = reply.status.into();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use nginx_sys::*;
 
+use super::answer::Reader;
 use super::feed::{Feed, Source};
 use super::pool::{self, OutOfMemory};
 use super::request::{const_str, headers, Handler, Request, Status};
@@ -30,7 +31,7 @@ pub struct Answer {
     pub status: u16,
     /// The child answered, as opposed to nginx for it.
     pub from_child: bool,
-    /// What the child wrote, as far as it arrived and fitted `subrequest_output_buffer_size`.
+    /// What the child wrote, as far as it arrived and is no more than a receipt.
     pub body: Vec<u8>,
 }
 
@@ -41,7 +42,8 @@ pub struct Subrequest {
     sr: Cell<*mut ngx_http_request_t>,
     answer: RefCell<Option<Answer>>,
     pub(super) child: Child,
-    pub(super) feed: Option<Feed>,
+    pub(super) feed: Feed,
+    reader: Reader,
 }
 
 /// Header fields for subrequests, in the form that nginx wants them.
@@ -114,16 +116,17 @@ impl Subrequest {
         ask: &Ask,
         headers: &Headers,
     ) -> Result<Rc<Subrequest>, OutOfMemory> {
-        let feed = match ask {
-            Ask::Put(source) => Some(Feed::new(main, Rc::clone(source))?),
-            Ask::Delete => None,
+        let source = match ask {
+            Ask::Put(source) => Rc::clone(source),
+            Ask::Delete => Rc::new(Source::empty()),
         };
         let this = Rc::new(Subrequest {
             main,
             sr: Cell::new(ptr::null_mut()),
             answer: RefCell::new(None),
             child: child.clone(),
-            feed,
+            feed: Feed::new(main, source)?,
+            reader: Reader::default(),
         });
         // nginx's pointers to it are good until the pool goes, whoever else drops it before.
         main.keep(Rc::clone(&this))?;
@@ -178,6 +181,10 @@ impl Subrequest {
         Ok(this)
     }
 
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// What became of it, once it has ended.
     pub fn answer(&self) -> Option<Answer> {
         self.answer.borrow().clone()
@@ -185,7 +192,7 @@ impl Subrequest {
 
     /// Content-Length of the request to the child.
     pub fn length(&self) -> u64 {
-        self.feed.as_ref().map_or(0, Feed::length)
+        self.feed.length()
     }
 
     fn is_over(&self) -> bool {
@@ -194,15 +201,15 @@ impl Subrequest {
 
     /// The source has more to send.
     pub fn wake(&self) {
-        if let (Some(feed), Some(c)) = (&self.feed, self.upstream_connection()) {
-            feed.wake(c);
+        if let Some(c) = self.upstream_connection() {
+            self.feed.wake(c);
         }
     }
 
     /// While a delivery waits for its own parent, the child must not be timed out for it.
     pub fn rest(&self) {
-        if let (Some(feed), Some(c)) = (&self.feed, self.upstream_connection()) {
-            feed.rest(c);
+        if let Some(c) = self.upstream_connection() {
+            self.feed.rest(c);
         }
     }
 
@@ -268,7 +275,7 @@ unsafe extern "C" fn ended(
             task::shelter(this.main, task);
         }
         if !this.sr.replace(ptr::null_mut()).is_null() {
-            *this.answer.borrow_mut() = Some(answer(&*sr, rc));
+            *this.answer.borrow_mut() = Some(answer(&*sr, rc, &this.reader));
             task::post(this.main);
         }
     }
@@ -279,25 +286,21 @@ unsafe extern "C" fn ended(
 /// # Safety
 ///
 /// `sr` is a subrequest that nginx is about to end.
-unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t) -> Answer {
-    // SAFETY: upstream and output chain belong to the subrequest, in the same pool.
-    unsafe {
-        let child_status = sr.upstream.as_ref().and_then(|u| {
-            // Without a status line nginx takes what came for HTTP/0.9, with no status number.
-            let status = u16::try_from(u.headers_in.status_n).ok()?;
-            (u.header_sent() != 0 && status != 0).then_some(status)
-        });
-        if let Some(status) = child_status {
-            let body = sr.out.as_ref().and_then(|out| out.buf.as_ref()).map_or(Vec::new(), |buf| {
-                let len = buf.last.offset_from(buf.pos) as usize;
-                core::slice::from_raw_parts(buf.pos, len).to_vec()
-            });
-            return Answer { status, from_child: true, body };
-        }
-        let status = match u16::try_from(rc) {
-            Ok(status) if status >= NGX_HTTP_SPECIAL_RESPONSE as u16 => status,
-            _ => NGX_HTTP_BAD_GATEWAY as u16,
-        };
-        Answer { status, from_child: false, body: Vec::new() }
+unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t, reader: &Reader) -> Answer {
+    // SAFETY: the upstream belongs to the subrequest, in the same pool.
+    let child_status = unsafe { sr.upstream.as_ref() }.and_then(|u| {
+        // Without a status line nginx takes what came for HTTP/0.9, with no status number.
+        let status = u16::try_from(u.headers_in.status_n).ok()?;
+        // A child that says yes before it has everything cannot have stored it.
+        let early = status < NGX_HTTP_SPECIAL_RESPONSE as u16 && u.request_body_sent() == 0;
+        (u.header_sent() != 0 && status != 0 && !early).then_some(status)
+    });
+    if let Some(status) = child_status {
+        return Answer { status, from_child: true, body: reader.take() };
     }
+    let status = match u16::try_from(rc) {
+        Ok(status) if status >= NGX_HTTP_SPECIAL_RESPONSE as u16 => status,
+        _ => NGX_HTTP_BAD_GATEWAY as u16,
+    };
+    Answer { status, from_child: false, body: Vec::new() }
 }

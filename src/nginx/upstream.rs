@@ -138,10 +138,8 @@ unsafe fn init_delivery(u: *mut ngx_http_upstream_t, data: &mut PeerData, delive
     unsafe {
         (*u).peer.get = Some(get_child);
         (*u).peer.tries = child.addresses;
-        if delivery.feed.is_some() {
-            (*u).output.output_filter = Some(feed::send);
-            (*u).output.filter_ctx = ptr::from_ref(delivery).cast_mut().cast();
-        }
+        (*u).output.output_filter = Some(feed::send);
+        (*u).output.filter_ctx = ptr::from_ref(delivery).cast_mut().cast();
     }
 }
 

@@ -8,6 +8,9 @@ use crate::nginx::{self, Request};
 /// What the names of the module's own temporary files begin with.
 pub(super) const RESERVED: &[u8] = b".filedist.";
 
+/// The longest name of a file, NAME_MAX of all usual file systems.
+const NAME_MAX: usize = 255;
+
 /// A path below the location's root that PUT and DELETE may change.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -71,6 +74,9 @@ fn check_names(below_root: &[u8]) -> Result<(), Error> {
         if name.starts_with(RESERVED) {
             return Err(Error::ReservedName);
         }
+        if name.len() > NAME_MAX {
+            return Err(Error::NameTooLong);
+        }
     }
     Ok(())
 }
@@ -84,6 +90,8 @@ mod tests {
         assert!(check_names(b"/a/b.mp3").is_ok());
         assert!(check_names(b"/a..b/.c/...").is_ok());
         assert_eq!(check_names(b"/a/../b").unwrap_err().status(), 400);
+        assert_eq!(check_names(&[b'a'; 256]).unwrap_err().status(), 400);
+        assert!(check_names(&[b'a'; 255]).is_ok());
         assert_eq!(check_names(b"..").unwrap_err().status(), 400);
         assert_eq!(check_names(b"/.filedist.1.2/a").unwrap_err().status(), 403);
     }
