@@ -24,17 +24,11 @@ fn check_features(features: &str) -> Result<(), Box<dyn Error>> {
     if !has("http") {
         return Err("this nginx was configured --without-http: filedist needs it".into());
     }
-    println!("cargo::rustc-check-cfg=cfg(ngx_threads)");
-    if has("threads") {
-        println!("cargo::rustc-cfg=ngx_threads");
-    }
-    println!("cargo::rustc-check-cfg=cfg(ngx_ssl)");
-    if has("http_ssl") {
-        println!("cargo::rustc-cfg=ngx_ssl");
-    }
-    println!("cargo::rustc-check-cfg=cfg(ngx_http_v2)");
-    if has("http_v2") {
-        println!("cargo::rustc-cfg=ngx_http_v2");
+    for (feature, cfg) in [("threads", "ngx_threads"), ("ssl", "ngx_ssl"), ("pcre", "ngx_pcre")] {
+        println!("cargo::rustc-check-cfg=cfg({cfg})");
+        if has(feature) {
+            println!("cargo::rustc-cfg={cfg}");
+        }
     }
     Ok(())
 }

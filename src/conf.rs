@@ -4,7 +4,7 @@
 pub(crate) mod commands;
 
 use core::ptr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nginx_sys::{ngx_flag_t, ngx_path_t, ngx_shm_zone_t, NGX_CONF_UNSET};
 
@@ -21,7 +21,7 @@ pub(crate) struct MainConf {
     /// The shared memory, where a location has `filedist on`.
     zone: *mut ngx_shm_zone_t,
     /// State directories in use, each with the server that uses it.
-    states: Vec<(*const ngx_path_t, *const SrvConf)>,
+    states: Vec<(PathBuf, *const SrvConf)>,
     /// nginx's own handler for files.
     static_handler: Option<Handler>,
 }
@@ -32,8 +32,10 @@ pub(crate) struct SrvConf {
     state: *mut ngx_path_t,
     /// The directory of the missing logs in it, where the server uses one.
     missing: Option<&'static Path>,
-    /// In an upstream: `filedist_fanout`.
+    /// In an upstream: `filedist_fanout` was said.
     fanout: bool,
+    /// And no other method has taken its place.
+    balances: bool,
 }
 
 /// `location`.
@@ -65,7 +67,7 @@ impl Default for MainConf {
 
 impl Default for SrvConf {
     fn default() -> SrvConf {
-        SrvConf { state: ptr::null_mut(), missing: None, fanout: false }
+        SrvConf { state: ptr::null_mut(), missing: None, fanout: false, balances: false }
     }
 }
 

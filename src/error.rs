@@ -96,7 +96,7 @@ impl Error {
         match self {
             Error::Io { source, .. } => match source.raw_os_error() {
                 Some(libc::ENOSPC | libc::EDQUOT) => "no space left on this node".into(),
-                Some(libc::ENAMETOOLONG) => "the path is too long".into(),
+                Some(libc::ENAMETOOLONG) => Error::NameTooLong.to_string(),
                 Some(libc::ENOTDIR) => Error::BelowFile.to_string(),
                 Some(libc::EISDIR) => Error::IsDirectory.to_string(),
                 Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
@@ -118,7 +118,7 @@ impl fmt::Display for Error {
             Error::NotEmpty => "the directory is not empty",
             Error::IsRoot => "the root itself stays",
             Error::ReservedName => "names that begin with \".filedist.\" are reserved",
-            Error::NameTooLong => "a name is longer than 255 bytes",
+            Error::NameTooLong => "the name is too long",
             Error::OutsideRoot => "the path leads out of the root",
             Error::Symlink => "a symbolic link is in the way",
             Error::LengthRequired => "send Content-Length, or a chunked body",

@@ -34,7 +34,12 @@ impl Entry<'_> {
             line.extend(escape::html(self.path));
         } else {
             line.extend(b"PUT <a href=\"");
-            line.extend(escape::percent(self.path).bytes());
+            // "//a/b" would be the path "/b" on a host "a".
+            let link = escape::percent(self.path);
+            match link.strip_prefix("//") {
+                Some(rest) => line.extend(format!("/%2F{rest}").bytes()),
+                None => line.extend(link.bytes()),
+            }
             line.extend(b"\">");
             line.extend(escape::html(self.path));
             line.extend(b"</a>");
@@ -49,10 +54,11 @@ impl Entry<'_> {
     }
 }
 
-/// The directory of a child's log. `child` is written as in its `server` line; a slash (of a
-/// unix socket) is percent-encoded.
+/// The directory of a child's log, named as in its `server` line; a slash (of a unix socket) is
+/// percent-encoded.
 pub(crate) fn directory(logs: &Path, child: &[u8]) -> PathBuf {
-    logs.join(escape::percent(child).replace('/', "%2F"))
+    let name = String::from_utf8_lossy(child).replace('%', "%25").replace('/', "%2F");
+    logs.join(name)
 }
 
 /// Appends an entry with one write, so that lines of several workers do not mix.
@@ -118,9 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn a_unix_socket_is_one_directory() {
-        let path = directory(Path::new("/s"), b"unix:/run/c.sock");
-        assert_eq!(path, Path::new("/s/unix:%2Frun%2Fc.sock"));
+    fn a_child_is_one_directory() {
+        for (child, name) in [
+            (&b"10.0.0.3:8080"[..], "10.0.0.3:8080"),
+            (b"[::1]:8080", "[::1]:8080"),
+            (b"unix:/run/c.sock", "unix:%2Frun%2Fc.sock"),
+        ] {
+            assert_eq!(directory(Path::new("/s"), child), Path::new("/s").join(name));
+        }
+    }
+
+    #[test]
+    fn a_link_stays_on_this_host() {
+        let line = entry(b"//elsewhere/a").line();
+        assert!(String::from_utf8(line).unwrap().contains("href=\"/%2Felsewhere/a\""));
     }
 
     #[test]

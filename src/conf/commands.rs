@@ -216,6 +216,16 @@ unsafe fn take_over(
         match core.handler {
             Some(next) if !proxy.upstream.is_null() => {
                 let upstream = conf::of_upstream::<SrvConf>(proxy.upstream).as_ref();
+                if upstream.is_some_and(|upstream| upstream.fanout && !upstream.balances) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "another load-balancing method follows \"filedist_fanout\" in \
+                             upstream \"{}\": use no other method in this upstream",
+                            (*proxy.upstream).host
+                        ),
+                    ));
+                }
                 if !upstream.is_some_and(|upstream| upstream.fanout) {
                     return Err(refuse(
                         cf,
@@ -230,7 +240,7 @@ unsafe fn take_over(
                 child.next = Some(Handler::new(next));
                 child.upstream = Some(Upstream::new(proxy.upstream));
             }
-            Some(_) if said_here => {
+            Some(_) if said_here || conf::proxy_has_variables(cf) => {
                 return Err(refuse(
                     cf,
                     format_args!(
@@ -259,9 +269,14 @@ unsafe fn take_over(
 
         if child.next.is_some() {
             // A file that is not here is asked of the children: no error, and the next one is
-            // asked when the first has not got it either.
+            // asked when the first has not got it either, or cannot say (502, 504: it could not
+            // ask its own children).
             core.log_not_found = 0;
-            proxy.next_upstream |= NGX_HTTP_UPSTREAM_FT_HTTP_404 as ngx_uint_t;
+            proxy.next_upstream |= (NGX_HTTP_UPSTREAM_FT_HTTP_404
+                | NGX_HTTP_UPSTREAM_FT_HTTP_502
+                | NGX_HTTP_UPSTREAM_FT_HTTP_504
+                | NGX_HTTP_UPSTREAM_FT_INVALID_HEADER)
+                as ngx_uint_t;
         }
         core.handler = Some(module::content_handler);
         Ok(())
@@ -288,7 +303,7 @@ unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Result<(), Re
                 ),
             ));
         }
-        let state: *const ngx_path_t = server.state;
+        let state = conf::directory(server.state).map(real_path).unwrap_or_default();
         let this: *const SrvConf = server;
         if main.states.iter().any(|(path, user)| *path == state && *user != this) {
             return Err(refuse(
@@ -296,11 +311,11 @@ unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Result<(), Re
                 format_args!(
                     "two servers use the state directory \"{}\": give each its own \
                      \"filedist_state\"",
-                    (*state).name
+                    state.display()
                 ),
             ));
         }
-        if !main.states.contains(&(state, this)) {
+        if !main.states.iter().any(|(_, user)| *user == this) {
             main.states.push((state, this));
         }
         child.missing_logs = Some(missing_logs(cf, server)?);
@@ -431,6 +446,15 @@ unsafe fn serve_missing(
 
         // nginx's static handler then serves the files, as for "alias".
         let core = &mut *conf::core_location(cf);
+        if core.handler.is_some() {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist_missing\" beside another content handler: give \
+                     \"filedist_missing\" a location of its own"
+                ),
+            ));
+        }
         let mut root = directory.as_os_str().as_encoded_bytes().to_vec();
         root.push(b'/');
         let Some(root) = ngx_str_t::from_bytes((*cf).pool, &root) else {
@@ -458,7 +482,7 @@ unsafe extern "C" fn set_missing(
         }
         conf.missing = 1;
         let core = &mut *conf::core_location(cf);
-        if core.name.as_bytes().first() != Some(&b'/') {
+        if !conf::has_prefix(core) {
             let message = format_args!(
                 "\"filedist_missing\" needs a location by prefix, as in \"location /__missing__/\""
             );
@@ -466,6 +490,20 @@ unsafe extern "C" fn set_missing(
         }
     }
     NGX_CONF_OK
+}
+
+/// nginx calls this for the method that the upstream ends up with, before it merges locations.
+unsafe extern "C" fn init_fanout(
+    cf: *mut ngx_conf_t,
+    us: *mut ngx_http_upstream_srv_conf_t,
+) -> ngx_int_t {
+    // SAFETY: an upstream block has a configuration of ours.
+    unsafe {
+        if let Some(conf) = conf::of_upstream::<SrvConf>(us).cast_mut().as_mut() {
+            conf.balances = true;
+        }
+        nginx::upstream::init_upstream(cf, us)
+    }
 }
 
 unsafe extern "C" fn set_fanout(
@@ -488,7 +526,7 @@ unsafe extern "C" fn set_fanout(
             );
             return conf_result(Err(refuse(cf, message)));
         }
-        upstream.peer.init_upstream = Some(nginx::upstream::init_upstream);
+        upstream.peer.init_upstream = Some(init_fanout);
         upstream.flags = (NGX_HTTP_UPSTREAM_CREATE
             | NGX_HTTP_UPSTREAM_WEIGHT
             | NGX_HTTP_UPSTREAM_MAX_CONNS

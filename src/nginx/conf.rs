@@ -101,7 +101,27 @@ pub(crate) unsafe fn proxy(cf: *mut ngx_conf_t) -> *mut ngx_http_upstream_conf_t
     }
 }
 
+/// `proxy_pass` of the location that is being merged has variables.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn proxy_has_variables(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe { ngx_http_filedist_proxy_has_variables(proxy(cf).cast()) != 0 }
+}
+
+/// The location is given by a regular expression, or has a name only.
+pub(crate) fn has_prefix(core: &ngx_http_core_loc_conf_t) -> bool {
+    #[cfg(ngx_pcre)]
+    if !core.regex.is_null() {
+        return false;
+    }
+    core.name.as_bytes().first() == Some(&b'/')
+}
+
 extern "C" {
+    fn ngx_http_filedist_proxy_has_variables(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     static ngx_http_proxy_module: ngx_module_t;
     static ngx_http_static_module: ngx_module_t;
 }

@@ -161,6 +161,8 @@ impl Feed {
                 },
             };
             buf.set_memory(1);
+            // TLS keeps what does not fill a record until it is told not to.
+            buf.set_flush(1);
             buf.pos = bytes.0;
             buf.last = bytes.0.add(bytes.1);
             buf.start = buf.pos;
@@ -246,7 +248,7 @@ impl Feed {
             if !no_delay(c) {
                 return NGX_ERROR as ngx_int_t;
             }
-            if head.is_null() && !(*writer).out.is_null() {
+            if head.is_null() && (!(*writer).out.is_null() || (*c).buffered() != 0) {
                 let rc = ngx_chain_writer(writer.cast(), ptr::null_mut());
                 if rc != OK {
                     return rc;

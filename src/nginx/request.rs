@@ -204,6 +204,16 @@ impl Request {
         unsafe { log::write((*self.connection()).log, level, message) }
     }
 
+    /// Gives the answer a media type that the location's `types` do not change.
+    pub fn set_content_type(&self, content_type: &'static str) {
+        // SAFETY: the request is alive and not answered yet; nginx only reads the text.
+        unsafe {
+            let out = &mut (*self.0.as_ptr()).headers_out;
+            out.content_type = const_str(content_type);
+            out.content_type_len = content_type.len();
+        }
+    }
+
     /// Has the request's task look again, after the subrequests that it has just started: nginx
     /// takes the read timeout off the client when one reaches its upstream, and reading on sets
     /// it again.
@@ -216,7 +226,8 @@ impl Request {
         let r = self.0.as_ptr();
         // SAFETY: the request is alive and is not answered yet; the buffer is in its pool.
         unsafe {
-            if (*r).request_body.is_null() {
+            let body_begun = !(*r).request_body.is_null();
+            if !body_begun {
                 if self.expects_continue() {
                     // As nginx does for 413: no "100 Continue" ahead of a refusal, and the
                     // connection ends, because the body may or may not follow.
@@ -229,8 +240,8 @@ impl Request {
                 }
             }
 
-            let cut_short = !(*r).request_body.is_null()
-                && super::task::of(*self).is_some_and(|task| !task.body_complete.get());
+            let cut_short =
+                body_begun && super::task::of(*self).is_some_and(|task| !task.body_complete.get());
             if cut_short {
                 // What follows is the rest of the body, not the next request.
                 (*r).set_keepalive(0);
@@ -241,10 +252,12 @@ impl Request {
 
             let out = &mut (*r).headers_out;
             out.status = reply.status.into();
+            if reply.status == 508 {
+                // nginx has no words for this one.
+                out.status_line = const_str("508 Loop Detected");
+            }
             out.content_length_n = reply.body.len() as off_t;
-            out.content_type = const_str(reply.content_type);
-            out.content_type_len = reply.content_type.len();
-            out.content_type_lowcase = ptr::null_mut();
+            self.set_content_type(reply.content_type);
 
             for (name, value) in &reply.headers {
                 if self.add_header(name, value).is_err() {

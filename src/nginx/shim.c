@@ -15,12 +15,12 @@ NGX_HTTP_FILEDIST_ABI(NGX_HTTP_FILEDIST_ASSERT)
 
 /*
  * Takes `peer` for the connection as ngx_http_upstream_get_round_robin_peer() does with the peer
- * of its choice. NGX_BUSY: the peer is down, failed lately, or has max_conns connections.
- * `rrp->peers` is the group that `peer` belongs to.
+ * of its choice. NGX_BUSY: the peer is down, failed lately, or has max_conns connections, unless
+ * it is `again` the one that was taken last. `rrp->peers` is the group that `peer` belongs to.
  */
 ngx_int_t
 ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer_data_t *rrp,
-    ngx_http_upstream_rr_peer_t *peer)
+    ngx_http_upstream_rr_peer_t *peer, ngx_uint_t again)
 {
     ngx_http_upstream_rr_peers_t  *peers = rrp->peers;
 
@@ -29,12 +29,13 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
 
     ngx_http_upstream_rr_peers_wlock(peers);
 
-    if (peer->down
-        || (peer->max_conns && peer->conns >= peer->max_conns)
-        || (!peers->single
-            && peer->max_fails
-            && peer->fails >= peer->max_fails
-            && ngx_time() - peer->checked <= peer->fail_timeout))
+    if (!again
+        && (peer->down
+            || (peer->max_conns && peer->conns >= peer->max_conns)
+            || (!peers->single
+                && peer->max_fails
+                && peer->fails >= peer->max_fails
+                && ngx_time() - peer->checked <= peer->fail_timeout)))
     {
         ngx_http_upstream_rr_peers_unlock(peers);
         pc->name = &peer->name;
@@ -60,4 +61,46 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
     ngx_http_upstream_rr_peers_unlock(peers);
 
     return NGX_OK;
+}
+
+
+/*
+ * The proxy module's location configuration. Up to 1.29 its structure has no header of its own;
+ * these are its first fields, which have not changed from 1.7 on.
+ */
+#if __has_include(<ngx_http_proxy_module.h>)
+
+#include <ngx_http_proxy_module.h>
+
+#else
+
+typedef struct {
+    ngx_array_t              *flushes;
+    ngx_array_t              *lengths;
+    ngx_array_t              *values;
+    ngx_hash_t                hash;
+} ngx_http_proxy_headers_t;
+
+typedef struct {
+    ngx_http_upstream_conf_t  upstream;
+    ngx_array_t              *body_flushes;
+    ngx_array_t              *body_lengths;
+    ngx_array_t              *body_values;
+    ngx_str_t                 body_source;
+    ngx_http_proxy_headers_t  headers;
+#if (NGX_HTTP_CACHE)
+    ngx_http_proxy_headers_t  headers_cache;
+#endif
+    ngx_array_t              *headers_source;
+    ngx_array_t              *proxy_lengths;
+} ngx_http_proxy_loc_conf_t;
+
+#endif
+
+
+/* "proxy_pass" has variables. */
+ngx_uint_t
+ngx_http_filedist_proxy_has_variables(ngx_http_proxy_loc_conf_t *plcf)
+{
+    return plcf->proxy_lengths != NULL;
 }

@@ -293,7 +293,9 @@ unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t, reader: &Reader) -> Ans
         let status = u16::try_from(u.headers_in.status_n).ok()?;
         // A child that says yes before it has everything cannot have stored it.
         let early = status < NGX_HTTP_SPECIAL_RESPONSE as u16 && u.request_body_sent() == 0;
-        (u.header_sent() != 0 && status != 0 && !early).then_some(status)
+        // With "proxy_intercept_errors" nginx ends the subrequest with the child's status.
+        let whole = u.header_sent() != 0 || rc == status as ngx_int_t;
+        (whole && status != 0 && !early).then_some(status)
     });
     if let Some(status) = child_status {
         return Answer { status, from_child: true, body: reader.take() };

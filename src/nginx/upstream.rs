@@ -16,6 +16,7 @@ extern "C" {
         pc: *mut ngx_peer_connection_t,
         rrp: *mut ngx_http_upstream_rr_peer_data_t,
         peer: *mut ngx_http_upstream_rr_peer_t,
+        again: ngx_uint_t,
     ) -> ngx_int_t;
 }
 
@@ -83,6 +84,8 @@ struct PeerData {
     /// A delivery's next address, and how many are left.
     next: *mut ngx_http_upstream_rr_peer_t,
     left: usize,
+    /// The upstream, of a request that is asked of the children in turn.
+    u: *mut ngx_http_upstream_t,
     /// A child could not be asked.
     failed: bool,
 }
@@ -120,7 +123,10 @@ unsafe extern "C" fn init_peer(
         }
         match Request::from_ptr(r).and_then(subrequest::of) {
             Some(delivery) => init_delivery(u, data.as_mut(), delivery),
-            None => (*u).peer.free = Some(free_fallback),
+            None => {
+                data.as_mut().u = u;
+                (*u).peer.free = Some(free_fallback);
+            }
         }
         NGX_OK as ngx_int_t
     }
@@ -138,6 +144,8 @@ unsafe fn init_delivery(u: *mut ngx_http_upstream_t, data: &mut PeerData, delive
     unsafe {
         (*u).peer.get = Some(get_child);
         (*u).peer.tries = child.addresses;
+        // "proxy_store" is for what is asked of a child, not for its receipts.
+        (*u).set_store(0);
         (*u).output.output_filter = Some(feed::send);
         (*u).output.filter_ctx = ptr::from_ref(delivery).cast_mut().cast();
     }
@@ -148,11 +156,16 @@ unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void
     // SAFETY: init_peer() put `data` there; the peers live as long as the upstream.
     unsafe {
         let data = &mut *data.cast::<PeerData>();
+        if (*pc).cached() != 0 && !data.round_robin.current.is_null() {
+            // The child had closed a kept connection: nginx wants another one to the same.
+            let same = data.round_robin.current;
+            return ngx_http_filedist_take_peer(pc, &mut data.round_robin, same, 1);
+        }
         while data.left > 0 && !data.next.is_null() {
             let peer = data.next;
             data.next = (*peer).next;
             data.left -= 1;
-            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer);
+            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer, 0);
             if rc != NGX_BUSY as ngx_int_t {
                 return rc;
             }
@@ -171,11 +184,20 @@ unsafe extern "C" fn free_fallback(
     data: *mut c_void,
     state: ngx_uint_t,
 ) {
-    // SAFETY: init_peer() put `data` there.
+    const FAILED: ngx_uint_t = NGX_PEER_FAILED as ngx_uint_t;
+
+    // SAFETY: init_peer() put `data` there, with the upstream that it belongs to.
     unsafe {
-        ngx_http_upstream_free_round_robin_peer(pc, data, state);
+        let round_robin = data;
         let data = &mut *data.cast::<PeerData>();
-        data.failed |= state & NGX_PEER_FAILED as ngx_uint_t != 0;
+        let mut failed = state & FAILED;
+        data.failed |= failed != 0;
+        // A child that answers is alive, even if it could not ask its own children.
+        if (*data.u).headers_in.status_n != 0 {
+            failed = 0;
+        }
+        let state = state & !FAILED | failed;
+        ngx_http_upstream_free_round_robin_peer(pc, round_robin, state);
         if data.failed && (*pc).tries == 1 {
             (*pc).tries = 2;
         }

@@ -18,6 +18,8 @@ pub(crate) fn serve(r: Request) -> Status {
         return method_not_allowed(r, "GET, HEAD");
     }
     if !r.uri().ends_with(b"/") {
+        // wget follows links in HTML only.
+        r.set_content_type("text/html");
         return conf.static_handler().map_or(500, |local| local.call(r));
     }
     let Ok((path, root)) = r.map_to_path() else { return 500 };

@@ -214,7 +214,10 @@ pub(crate) fn remove(target: &Target, wanted: Wanted, zone: Zone) -> Result<(Rem
     }
     let _lock = zone.lock_commit(hash(path));
     let metadata = match fs::symlink_metadata(path) {
-        Err(error) if is_absent(&error) => return Ok((Removed::Absent, wanted.over(None))),
+        Err(error) if is_absent(&error) => {
+            root_is_there(target)?;
+            return Ok((Removed::Absent, wanted.over(None)));
+        }
         other => other.map_err(Error::io("lstat", path))?,
     };
     let present = version::of_file(&metadata);
@@ -251,10 +254,15 @@ impl Target {
     }
 }
 
-/// Makes the directories below the root. The root itself must be there: what is mounted on it
-/// may be missing, and then files would go to the disk below.
+/// The root must be there: when what is mounted on it is missing, files would go to the disk below
+/// and everything would seem to be deleted.
+fn root_is_there(target: &Target) -> Result<(), Error> {
+    fs::metadata(&target.root).map(drop).map_err(Error::io("stat", &target.root))
+}
+
+/// Makes the directories below the root.
 fn create_directory(target: &Target, directory: &Path) -> Result<(), Error> {
-    fs::metadata(&target.root).map_err(Error::io("stat", &target.root))?;
+    root_is_there(target)?;
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
