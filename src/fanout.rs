@@ -7,15 +7,16 @@ use core::future::{poll_fn, Future};
 use core::pin::pin;
 use core::task::Poll;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use change::{Change, Verb};
-use delivery::Delivery;
+use delivery::{Delivery, End};
 
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::missing_log;
-use crate::nginx::{self, Ask, Child, Headers, Level, Request};
+use crate::nginx::{self, Ask, Headers, Level, Request};
 use crate::receipt;
 
 /// The deliveries of one change. However it ends, each child has the change or a line in its
@@ -23,37 +24,24 @@ use crate::receipt;
 /// the deliveries and no child publishes anything.
 pub(crate) struct Fanout {
     r: Request,
-    change: Change,
-    missing_logs: &'static Path,
+    change: Rc<Change>,
+    missing_logs: Option<&'static Path>,
     deliveries: Vec<Delivery>,
     accepted: bool,
 }
 
 impl Fanout {
-    /// Starts the deliveries to all children; none on a leaf.
-    pub(crate) fn start(
-        r: Request,
-        conf: &LocConf,
-        change: &Change,
-        ask: &Ask,
-    ) -> Result<Fanout, Error> {
-        let missing_logs = conf.missing_logs().ok_or(Error::Internal("no state directory"))?;
-        let mut fanout = Fanout {
-            r,
-            change: change.clone(),
-            missing_logs,
-            deliveries: Vec::new(),
-            accepted: false,
-        };
-        let Some(upstream) = conf.upstream() else { return Ok(fanout) };
-        let headers = headers(r, change)?;
-        let children = upstream.children();
-        fanout.deliveries.reserve_exact(children.len());
-        for child in children {
-            fanout.deliveries.push(Delivery::start(r, child, ask, &headers));
+    /// Starts the deliveries to all children; none on a leaf. The change has its version.
+    pub(crate) fn start(r: Request, conf: &LocConf, change: &Rc<Change>, ask: &Ask) -> Fanout {
+        let mut deliveries = Vec::new();
+        if let Some(upstream) = conf.upstream() {
+            let headers = headers(r, change);
+            let start = |child| Delivery::start(r, child, ask, headers.as_ref());
+            deliveries = upstream.children().into_iter().map(start).collect();
+            r.poll_again();
         }
-        r.poll_again();
-        Ok(fanout)
+        let change = Rc::clone(change);
+        Fanout { r, change, missing_logs: conf.missing_logs(), deliveries, accepted: false }
     }
 
     /// This node has the change: from now on a child that does not get it has it in its log.
@@ -77,25 +65,30 @@ impl Fanout {
         .await
     }
 
-    /// Waits until each child has answered or failed, and tells what became of it.
-    pub(crate) async fn outcomes(mut self) -> Vec<receipt::Child> {
+    /// Waits until each child has answered or failed.
+    pub(crate) async fn ended(&mut self) {
         poll_fn(|_| match self.record() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
         .await;
-        self.deliveries.iter_mut().map(|delivery| delivery.receipt(&self.change)).collect()
+    }
+
+    /// What became of the change at each child.
+    pub(crate) fn receipts(&self) -> Vec<receipt::Child<'_>> {
+        self.deliveries.iter().map(|delivery| delivery.receipt(&self.change)).collect()
     }
 
     /// Looks at each delivery, and logs a failure at once. True when all have ended.
     fn record(&mut self) -> bool {
         let mut all = true;
         for delivery in &mut self.deliveries {
-            match delivery.failure(&self.change) {
+            let name = delivery.child.name();
+            match delivery.end(&self.change) {
                 None => all = false,
-                Some(Some(reason)) if self.accepted && !delivery.recorded => {
-                    delivery.recorded = true;
-                    log_missing(&self.r, self.missing_logs, &self.change, &delivery.child, &reason);
+                Some(End::Failed { reason, recorded }) if self.accepted && !*recorded => {
+                    *recorded = true;
+                    log_missing(&self.r, self.missing_logs, &self.change, name, reason);
                 }
                 Some(_) => {}
             }
@@ -105,20 +98,17 @@ impl Fanout {
 }
 
 impl Drop for Fanout {
+    /// Where the request was ended under its handler (worker_shutdown_timeout, an error of
+    /// nginx's), nobody will see the answers that are still to come.
     fn drop(&mut self) {
-        self.record();
-        for delivery in &mut self.deliveries {
-            if delivery.end() && self.accepted && !delivery.recorded {
-                // The request was ended under the handler: worker_shutdown_timeout, or an error
-                // of nginx's. Nobody will see the child's answer.
-                let (r, logs) = (&self.r, self.missing_logs);
-                log_missing(r, logs, &self.change, &delivery.child, "interrupted");
-            }
+        if !self.record() {
+            self.deliveries.iter_mut().for_each(Delivery::abort);
+            self.record();
         }
     }
 }
 
-fn headers(r: Request, change: &Change) -> Result<Headers, Error> {
+fn headers(r: Request, change: &Change) -> Option<Headers> {
     // A receipt is read here, not by the client; and this node has decided that the change is to
     // be made.
     let drop = [
@@ -137,29 +127,30 @@ fn headers(r: Request, change: &Change) -> Result<Headers, Error> {
     ];
     let add = [
         ("Accept", "accept", change.form.media_type().as_bytes().to_vec()),
-        ("Filedist-Version", "filedist-version", crate::store::to_header(change.version)),
+        ("Filedist-Version", "filedist-version", crate::store::to_header(change.version())),
         ("Filedist-Via", "filedist-via", change.via_here()),
     ];
-    Headers::derive(r, &drop, &add).map_err(|_| Error::Internal("no memory"))
+    Headers::derive(r, &drop, &add).ok()
 }
 
-fn log_missing(r: &Request, logs: &Path, change: &Change, child: &Child, reason: &str) {
+fn log_missing(r: &Request, logs: Option<&Path>, change: &Change, child: &[u8], reason: &str) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let entry = missing_log::Entry {
         time: nginx::utc(since.as_secs() as i64),
         deleted: change.verb == Verb::Delete,
         path: &change.path,
-        version: change.version,
+        version: change.version(),
         reason,
     };
-    if let Err(error) = missing_log::append(logs, child.name(), &entry) {
-        let directory = missing_log::directory(logs, child.name());
+    // A location with children has a state directory: the configuration is refused without.
+    let Some(logs) = logs else { return };
+    if let Err(error) = missing_log::append(logs, child, &entry) {
         r.log(
             Level::Crit,
             format_args!(
                 "{}; child \"{}\" lacks {} \"{}\"",
-                Error::io("write", &directory)(error),
-                String::from_utf8_lossy(child.name()),
+                Error::io("write", &missing_log::directory(logs, child))(error),
+                String::from_utf8_lossy(child),
                 change.verb.method(),
                 String::from_utf8_lossy(&change.path),
             ),

@@ -4,9 +4,11 @@ mod delete;
 mod get;
 mod put;
 
+use std::rc::Rc;
+
 use crate::conf::LocConf;
 use crate::error::{Error, Severity};
-use crate::fanout::{Change, Verb};
+use crate::fanout::{Change, Fanout, Verb};
 use crate::nginx::{self, Level, Method, Reply, Request, Status};
 use crate::receipt::{Line, Outcome, Receipt, BETWEEN_NODES};
 
@@ -30,10 +32,10 @@ pub(crate) fn dispatch(r: Request) -> Status {
 
 fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
     nginx::run(r, async move {
-        let mut change = Change::of(&r, conf, verb);
+        let change = Rc::new(Change::of(&r, conf, verb));
         let done = match verb {
-            Verb::Store => put::handle(r, conf, &mut change).await,
-            Verb::Delete => delete::handle(r, conf, &mut change).await,
+            Verb::Store => put::handle(r, conf, &change).await,
+            Verb::Delete => delete::handle(r, conf, &change).await,
         };
         match done {
             Ok(reply) => reply,
@@ -42,8 +44,15 @@ fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
     })
 }
 
-/// What a handler has done, as an answer.
-fn reply(change: &Change, status: u16, receipt: &Receipt) -> Reply {
+/// The answer to a change that ended in `outcome` here and is with the children of `fanout`.
+async fn receipt(change: &Change, status: u16, outcome: Outcome, mut fanout: Fanout) -> Reply {
+    fanout.ended().await;
+    let own = Line { node: &change.node, path: &change.path, outcome };
+    let (version, children) = (Some(change.version()), fanout.receipts());
+    reply(change, status, &Receipt { own, version, children })
+}
+
+fn reply(change: &Change, status: u16, receipt: &Receipt<'_>) -> Reply {
     // A parent holds the receipt in one buffer.
     let limit = change.via.is_some().then_some(BETWEEN_NODES);
     Reply {
@@ -62,7 +71,7 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
     r.log(level, format_args!("{error}"));
     let status = error.status();
     let outcome = Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason()));
-    let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
+    let own = Line { node: &change.node, path: &change.path, outcome };
     reply(change, status, &Receipt { own, version: None, children: Vec::new() })
 }
 

@@ -30,32 +30,32 @@ pub(crate) enum Outcome {
 }
 
 /// One node's line.
-#[derive(Debug, Clone)]
-pub(crate) struct Line {
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
     /// How the node is called.
-    pub(crate) node: Vec<u8>,
+    pub(crate) node: &'a [u8],
     /// The request's path.
-    pub(crate) path: Vec<u8>,
+    pub(crate) path: &'a [u8],
     pub(crate) outcome: Outcome,
 }
 
 /// What is known of a child.
-#[derive(Debug, Clone)]
-pub(crate) enum Child {
+#[derive(Debug)]
+pub(crate) enum Child<'a> {
     /// Its own receipt, in the form that was asked for; it names the child's children too.
-    Receipt(Vec<u8>),
+    Receipt(String),
     /// It gave none.
-    Line(Line),
+    Line(Line<'a>),
 }
 
 /// The whole answer of a node.
 #[derive(Debug)]
-pub(crate) struct Receipt {
-    pub(crate) own: Line,
+pub(crate) struct Receipt<'a> {
+    pub(crate) own: Line<'a>,
     /// The change's version, nanoseconds since the epoch; none where it was refused before it
     /// got one.
     pub(crate) version: Option<u64>,
-    pub(crate) children: Vec<Child>,
+    pub(crate) children: Vec<Child<'a>>,
 }
 
 /// The two forms.
@@ -88,7 +88,8 @@ impl Form {
 
     /// A child's answer, if it is a receipt in this form; a child that is no filedist node
     /// answers in its own words.
-    pub(crate) fn receipt(self, answer: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn receipt(self, answer: Vec<u8>) -> Option<String> {
+        let answer = String::from_utf8(answer).ok()?;
         let valid = match self {
             Form::Text => is_text_receipt(&answer),
             Form::Json => is_json_object(&answer),
@@ -97,7 +98,7 @@ impl Form {
     }
 }
 
-impl Receipt {
+impl Receipt<'_> {
     /// The receipt in `form`, of at most `limit` bytes if there is one.
     pub(crate) fn render(&self, form: Form, limit: Option<usize>) -> Vec<u8> {
         match form {
@@ -211,26 +212,26 @@ fn left_out(line: &str) -> Option<u64> {
     line.split_once(": ")?.1.strip_suffix(" more nodes")?.parse().ok()
 }
 
-impl Child {
+impl Child<'_> {
     fn text(&self) -> String {
         match self {
-            Child::Receipt(text) => String::from_utf8_lossy(text).into_owned(),
+            Child::Receipt(text) => text.clone(),
             Child::Line(line) => line.text(),
         }
     }
 
     fn json(&self) -> String {
         match self {
-            Child::Receipt(text) => String::from_utf8_lossy(text.trim_ascii()).into_owned(),
+            Child::Receipt(text) => text.trim_ascii().to_owned(),
             Child::Line(line) => line.json_fields() + ",\"children\":[]}",
         }
     }
 }
 
-impl Line {
+impl Line<'_> {
     fn text(&self) -> String {
-        let node = escape::percent(&self.node);
-        let path = escape::percent(&self.path);
+        let node = escape::percent(self.node);
+        let path = escape::percent(self.path);
         match &self.outcome {
             Outcome::Stored(bytes) => format!("success: {node}{path} stored: {bytes} bytes\n"),
             Outcome::Superseded => {
@@ -251,8 +252,8 @@ impl Line {
     fn json_fields(&self) -> String {
         let mut text = format!(
             "{{\"node\":\"{}\",\"path\":\"{}\",\"outcome\":\"{}\"",
-            escape::json(&self.node),
-            escape::json(escape::percent(&self.path).as_bytes()),
+            escape::json(self.node),
+            escape::json(escape::percent(self.path).as_bytes()),
             match self.outcome {
                 Outcome::Stored(_) => "stored",
                 Outcome::Superseded => "superseded",
@@ -273,21 +274,20 @@ impl Line {
     }
 }
 
-fn is_text_receipt(answer: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(answer) else { return false };
+fn is_text_receipt(text: &str) -> bool {
     text.ends_with('\n')
         && text.lines().all(|line| line.starts_with("success: ") || line.starts_with("error: "))
 }
 
 /// A JSON object, as far as it takes to put it into another one: brackets balance outside of
 /// strings, strings end, nothing follows, and it is a receipt's.
-fn is_json_object(answer: &[u8]) -> bool {
-    let answer = answer.trim_ascii();
-    if !answer.starts_with(b"{\"node\":") || std::str::from_utf8(answer).is_err() {
+fn is_json_object(text: &str) -> bool {
+    let text = text.trim_ascii();
+    if !text.starts_with("{\"node\":") {
         return false;
     }
     let mut open = Vec::new();
-    let mut bytes = answer.iter();
+    let mut bytes = text.as_bytes().iter();
     while let Some(&byte) = bytes.next() {
         match byte {
             b'"' => loop {
@@ -318,21 +318,22 @@ fn is_json_object(answer: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn line(node: &str, outcome: Outcome) -> Line {
-        Line { node: node.into(), path: b"/a/b.mp3".to_vec(), outcome }
+    fn line(node: &str, outcome: Outcome) -> Line<'_> {
+        Line { node: node.as_bytes(), path: b"/a/b.mp3", outcome }
     }
 
-    fn failed(node: &str) -> Child {
+    fn failed(node: &str) -> Child<'_> {
         Child::Line(line(node, Outcome::Failed("store", "502".into())))
     }
 
-    fn receipt(children: Vec<Child>) -> Receipt {
+    fn receipt(children: Vec<Child<'_>>) -> Receipt<'_> {
         Receipt { own: line("root:8080", Outcome::Stored(25)), version: Some(17), children }
     }
 
     #[test]
     fn text_has_a_line_a_node() {
         let stored = b"success: 10.0.0.2:8080/a/b.mp3 stored: 25 bytes\n".to_vec();
+        let stored = Form::Text.receipt(stored).unwrap();
         let receipt = receipt(vec![Child::Receipt(stored), failed("10.0.0.3:8080")]);
         assert_eq!(
             receipt.text(None),
@@ -345,8 +346,8 @@ mod tests {
     #[test]
     fn json_is_a_tree() {
         let grandchild = receipt(vec![]).json(None);
-        assert_eq!(Form::Json.receipt(grandchild.clone().into()), Some(grandchild.clone().into()));
-        let receipt = receipt(vec![Child::Receipt(grandchild.into()), failed("c:1")]);
+        let grandchild = Form::Json.receipt(grandchild.into()).unwrap();
+        let receipt = receipt(vec![Child::Receipt(grandchild), failed("c:1")]);
         assert_eq!(
             receipt.json(None),
             "{\"node\":\"root:8080\",\"path\":\"/a/b.mp3\",\"outcome\":\"stored\",\"bytes\":25,\
@@ -360,10 +361,11 @@ mod tests {
 
     #[test]
     fn a_bounded_receipt_names_failures_first_and_counts_the_rest() {
-        let mut children: Vec<Child> =
-            (0..300).map(|n| Child::Line(line(&format!("c{n}"), Outcome::Stored(25)))).collect();
+        let names: Vec<String> = (0..300).map(|n| format!("c{n}")).collect();
+        let stored = |name| Child::Line(line(name, Outcome::Stored(25)));
+        let mut children: Vec<Child<'_>> = names.iter().map(|name| stored(name)).collect();
         children.push(failed("dead"));
-        children.push(Child::Receipt(b"success: 40 more nodes\n".to_vec()));
+        children.push(Child::Receipt("success: 40 more nodes\n".into()));
         let text = receipt(children).text(Some(BETWEEN_NODES));
         assert!(text.len() <= BETWEEN_NODES, "{}", text.len());
         assert_eq!(text.lines().nth(1), Some("error: dead/a/b.mp3 failed to store: 502"));
@@ -374,10 +376,11 @@ mod tests {
 
     #[test]
     fn a_bounded_json_receipt_is_still_json() {
-        let children = (0..300).map(|n| failed(&format!("c{n}"))).collect();
+        let names: Vec<String> = (0..300).map(|n| format!("c{n}")).collect();
+        let children = names.iter().map(|name| failed(name)).collect();
         let text = receipt(children).json(Some(BETWEEN_NODES));
         assert!(text.len() <= BETWEEN_NODES, "{}", text.len());
-        assert!(is_json_object(text.as_bytes()));
+        assert!(is_json_object(&text));
         assert!(text.contains("\"omitted\":{\"failed\":"));
     }
 
@@ -402,7 +405,7 @@ mod tests {
     #[test]
     fn a_newline_in_a_name_makes_no_second_line() {
         let mut own = line("n", Outcome::Deleted);
-        own.path = b"/a\nerror: b".to_vec();
+        own.path = b"/a\nerror: b";
         let receipt = Receipt { own, version: None, children: vec![] };
         assert_eq!(receipt.text(None), "success: n/a%0Aerror:%20b deleted\n");
     }

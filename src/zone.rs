@@ -5,6 +5,7 @@
 use core::ffi::c_void;
 use core::mem;
 use core::ptr;
+use std::path::Path;
 
 use nginx_sys::*;
 
@@ -80,9 +81,12 @@ impl Zone {
         (!data.is_null()).then_some(Zone(data.cast()))
     }
 
-    /// Waits until nobody else publishes a path with this hash, on any worker.
-    pub(crate) fn lock_commit(self, hash: u64) -> CommitLock {
-        let index = (hash % LOCKS as u64) as usize;
+    /// Waits until nobody else publishes this path, on any worker.
+    pub(crate) fn lock_commit(self, path: &Path) -> CommitLock {
+        let name = path.as_os_str().as_encoded_bytes();
+        // SAFETY: nginx reads the bytes that it is given.
+        let hash = unsafe { ngx_hash_key(name.as_ptr().cast_mut(), name.len()) };
+        let index = hash % LOCKS;
         // SAFETY: the memory is mapped and zeroed, which is the unlocked state. The handle is
         // local; all that processes share is the word that it points to.
         unsafe {

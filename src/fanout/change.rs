@@ -1,5 +1,7 @@
 //! What is delivered: a path, a version, and the way that the change came.
 
+use core::cell::Cell;
+
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::nginx::Request;
@@ -31,13 +33,13 @@ impl Verb {
 }
 
 /// A PUT or DELETE that this node has taken on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) verb: Verb,
     /// The request's path.
     pub(crate) path: Vec<u8>,
-    /// Nanoseconds since the epoch; the handler sets it before the change goes anywhere.
-    pub(crate) version: u64,
+    /// See [`Change::version`].
+    version: Cell<u64>,
     /// How this node calls itself.
     pub(crate) node: Vec<u8>,
     /// The nodes that the change came through (Filedist-Via), none where a client sent it.
@@ -52,11 +54,20 @@ impl Change {
         Change {
             verb,
             path: r.uri().to_vec(),
-            version: 0,
+            version: Cell::new(0),
             node: conf.node_name(r),
             via: r.header("filedist-via").map(<[u8]>::to_vec),
             form: Form::accepted(r.header("accept")),
         }
+    }
+
+    /// Nanoseconds since the epoch. The handler sets it before the change goes anywhere.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    pub(crate) fn set_version(&self, version: u64) {
+        self.version.set(version);
     }
 
     /// Refuses a change that has been here before (508, RFC 5842 section 7.2).

@@ -8,66 +8,71 @@ use crate::receipt::{self, Line, Outcome};
 
 pub(super) struct Delivery {
     pub(super) child: Child,
-    /// None if nginx could not make it.
     subrequest: Option<Rc<Subrequest>>,
-    /// Its failure is in the missing log.
-    pub(super) recorded: bool,
+    end: Option<End>,
+}
+
+/// What became of a delivery.
+pub(super) enum End {
+    /// The child has the change; its receipt, if it gave one.
+    Delivered(Option<String>),
+    /// It has not: why, and whether its missing log says so.
+    Failed { reason: String, recorded: bool },
 }
 
 impl Delivery {
-    pub(super) fn start(r: Request, child: Child, ask: &Ask, headers: &Headers) -> Delivery {
-        let subrequest = Subrequest::start(r, &child, ask, headers).ok();
-        Delivery { child, subrequest, recorded: false }
+    /// Without `headers`, and without memory for a subrequest, the delivery has failed.
+    pub(super) fn start(
+        r: Request,
+        child: Child,
+        ask: &Ask,
+        headers: Option<&Headers>,
+    ) -> Delivery {
+        let start = |headers| Subrequest::start(r, &child, ask, headers).ok();
+        let subrequest = headers.and_then(start);
+        let end = match subrequest {
+            Some(_) => None,
+            None => Some(End::Failed { reason: "500".into(), recorded: false }),
+        };
+        Delivery { child, subrequest, end }
     }
 
     pub(super) fn wake(&self) {
-        if let Some(subrequest) = &self.subrequest {
+        if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
             subrequest.wake();
         }
     }
 
-    /// None while it is under way; then why the child has not got the change, if so.
-    pub(super) fn failure(&self, change: &Change) -> Option<Option<String>> {
-        let Some(subrequest) = &self.subrequest else { return Some(Some("500".into())) };
-        match subrequest.answer() {
-            Some(answer) => Some(reason(&answer, change.verb)),
-            None => {
-                subrequest.rest();
-                None
+    /// What became of it; none while it is under way.
+    pub(super) fn end(&mut self, change: &Change) -> Option<&mut End> {
+        if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
+            match subrequest.answer() {
+                Some(answer) => self.end = Some(End::of(answer, change)),
+                None => subrequest.rest(),
             }
         }
+        self.end.as_mut()
     }
 
-    /// Closes it if it is under way, and says whether it was.
-    pub(super) fn end(&self) -> bool {
-        match &self.subrequest {
-            Some(subrequest) if subrequest.answer().is_none() => {
-                subrequest.abort();
-                true
-            }
-            _ => false,
+    /// Closes it if it is under way.
+    pub(super) fn abort(&mut self) {
+        if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
+            subrequest.abort();
+            self.end = Some(End::Failed { reason: "interrupted".into(), recorded: false });
         }
     }
 
     /// The child's part of this node's receipt.
-    pub(super) fn receipt(&mut self, change: &Change) -> receipt::Child {
-        let answer = self.subrequest.as_ref().and_then(|subrequest| subrequest.answer());
-        let failure = self.failure(change).flatten();
-        if let (None, Some(answer)) = (&failure, answer) {
-            if let Some(receipt) = change.form.receipt(answer.body) {
-                return receipt::Child::Receipt(receipt);
-            }
-        }
-        let outcome = match (failure, change.verb) {
-            (Some(reason), verb) => Outcome::Failed(verb.text(), reason),
-            (None, Verb::Store) => Outcome::Stored(self.length()),
-            (None, Verb::Delete) => Outcome::Deleted,
+    pub(super) fn receipt<'a>(&self, change: &'a Change) -> receipt::Child<'a> {
+        let verb = change.verb;
+        let outcome = match &self.end {
+            Some(End::Delivered(Some(receipt))) => return receipt::Child::Receipt(receipt.clone()),
+            Some(End::Delivered(None)) if verb == Verb::Delete => Outcome::Deleted,
+            Some(End::Delivered(None)) => Outcome::Stored(self.length()),
+            Some(End::Failed { reason, .. }) => Outcome::Failed(verb.text(), reason.clone()),
+            None => Outcome::Failed(verb.text(), String::new()),
         };
-        receipt::Child::Line(Line {
-            node: self.child.name().to_vec(),
-            path: change.path.clone(),
-            outcome,
-        })
+        receipt::Child::Line(Line { node: self.child.name(), path: &change.path, outcome })
     }
 
     fn length(&self) -> u64 {
@@ -75,12 +80,16 @@ impl Delivery {
     }
 }
 
-/// Why an answer is none that the child has got the change with. A child without the file has
-/// got the DELETE.
-fn reason(answer: &Answer, verb: Verb) -> Option<String> {
-    match (answer.status, verb, answer.from_child) {
-        (200..=299, _, true) | (404, Verb::Delete, true) => None,
-        (504, _, false) => Some("timeout".into()),
-        (status, ..) => Some(status.to_string()),
+impl End {
+    fn of(answer: Answer, change: &Change) -> End {
+        let reason = match (answer.status, change.verb, answer.from_child) {
+            // A child without the file has got the DELETE.
+            (200..=299, _, true) | (404, Verb::Delete, true) => {
+                return End::Delivered(change.form.receipt(answer.body));
+            }
+            (504, _, false) => "timeout".into(),
+            (status, ..) => status.to_string(),
+        };
+        End::Failed { reason, recorded: false }
     }
 }

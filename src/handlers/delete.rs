@@ -1,17 +1,19 @@
 //! DELETE: the local file first, then the children.
 
-use super::{blocking, reply};
+use std::rc::Rc;
+
+use super::{blocking, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
 use crate::nginx::{Ask, Reply, Request};
-use crate::receipt::{Line, Outcome, Receipt};
+use crate::receipt::Outcome;
 use crate::store::{self, Removed, Target, Wanted};
 
 pub(super) async fn handle(
     r: Request,
     conf: &'static LocConf,
-    change: &mut Change,
+    change: &Rc<Change>,
 ) -> Result<Reply, Error> {
     change.check_loop()?;
     if r.content_length().unwrap_or(0) > 0 || r.is_chunked() {
@@ -21,17 +23,15 @@ pub(super) async fn handle(
     let target = Target::of(&r)?;
     let wanted = Wanted::of_header(r.header("filedist-version"))?;
     let (removed, version) = blocking(r, move || store::remove(&target, wanted, zone)).await?;
-    change.version = version;
+    change.set_version(version);
 
-    let mut fanout = Fanout::start(r, conf, change, &Ask::Delete)?;
+    let mut fanout = Fanout::start(r, conf, change, &Ask::Delete);
     fanout.accepted();
-    let children = fanout.outcomes().await;
 
     let (status, outcome) = match removed {
         Removed::Deleted => (200, Outcome::Deleted),
         Removed::Absent => (404, Outcome::Absent),
         Removed::Superseded => (200, Outcome::Superseded),
     };
-    let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
-    Ok(reply(change, status, &Receipt { own, version: Some(version), children }))
+    Ok(receipt(change, status, outcome, fanout).await)
 }

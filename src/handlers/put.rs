@@ -4,19 +4,19 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use super::{blocking, reply, NOT_RUN};
+use super::{blocking, receipt, NOT_RUN};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
 use crate::nginx::{Ask, Body, Broken, Md5, Piece, Reply, Request, Source, Whole};
-use crate::receipt::{Line, Outcome, Receipt};
+use crate::receipt::Outcome;
 use crate::store::{self, Published, Target, Temporary, Wanted};
 use crate::zone::Zone;
 
 pub(super) async fn handle(
     r: Request,
     conf: &'static LocConf,
-    change: &mut Change,
+    change: &Rc<Change>,
 ) -> Result<Reply, Error> {
     change.check_loop()?;
     let mut wanted = check(&r)?;
@@ -44,9 +44,7 @@ pub(super) async fn handle(
         Published::Superseded => (200, Outcome::Superseded),
         Published::Unchanged => (200, Outcome::Unchanged),
     };
-    let children = stored.fanout.outcomes().await;
-    let own = Line { node: change.node.clone(), path: change.path.clone(), outcome };
-    Ok(reply(change, status, &Receipt { own, version: Some(change.version), children }))
+    Ok(receipt(change, status, outcome, stored.fanout).await)
 }
 
 /// Refuses what the request's head alone forbids.
@@ -64,7 +62,7 @@ fn check(r: &Request) -> Result<Wanted, Error> {
 struct Put<'a> {
     r: Request,
     conf: &'static LocConf,
-    change: &'a mut Change,
+    change: &'a Rc<Change>,
     zone: Zone,
     target: Target,
     wanted: Wanted,
@@ -87,8 +85,8 @@ impl Put<'_> {
         let Put { r, conf, change, zone, target, wanted } = self;
         let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, zone);
         let (published, version) = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
-        change.version = version;
-        deliver(r, conf, change, published, body.source())
+        change.set_version(version);
+        Ok(deliver(r, conf, change, published, body.source()))
     }
 
     /// The body arrives piece by piece.
@@ -106,7 +104,7 @@ impl Put<'_> {
                 piece.slices().for_each(|bytes| digest.sum.update(bytes));
             }
             upload.write(&temporary, piece).await?;
-            self.pass_on(&mut upload, &temporary)?;
+            self.pass_on(&mut upload, &temporary);
         }
         if let Some(digest) = digest {
             digest.check()?;
@@ -116,7 +114,7 @@ impl Put<'_> {
         let (target, wanted, zone) = (self.target, self.wanted, self.zone);
         let publish = blocking(r, move || temporary.publish(&target, wanted, zone));
         let (published, version) = upload.during(publish).await?;
-        self.change.version = version;
+        self.change.set_version(version);
         match (upload.fanout, upload.source) {
             (Some(mut fanout), Some(source)) => {
                 source.set_ready(upload.written);
@@ -126,16 +124,16 @@ impl Put<'_> {
             }
             _ => {
                 let source = Source::file(file, upload.written);
-                deliver(r, conf, self.change, published, source)
+                Ok(deliver(r, conf, self.change, published, source))
             }
         }
     }
 
     /// Lets the children have what is written so far. A body without a length is delivered when
     /// it has one.
-    fn pass_on(&mut self, upload: &mut Upload, temporary: &Temporary) -> Result<(), Error> {
+    fn pass_on(&mut self, upload: &mut Upload, temporary: &Temporary) {
         let Some(length) = self.r.content_length().filter(|_| !self.r.is_chunked()) else {
-            return Ok(());
+            return;
         };
         let source = upload
             .source
@@ -147,12 +145,11 @@ impl Put<'_> {
             None => {
                 let version = self.wanted.over(None);
                 self.wanted = Wanted::Exactly(version);
-                self.change.version = version;
+                self.change.set_version(version);
                 let ask = Ask::Put(Rc::clone(source));
-                upload.fanout = Some(Fanout::start(self.r, self.conf, self.change, &ask)?);
+                upload.fanout = Some(Fanout::start(self.r, self.conf, self.change, &ask));
             }
         }
-        Ok(())
     }
 }
 
@@ -160,15 +157,15 @@ impl Put<'_> {
 fn deliver(
     r: Request,
     conf: &LocConf,
-    change: &Change,
+    change: &Rc<Change>,
     published: Published,
     source: Source,
-) -> Result<Stored, Error> {
+) -> Stored {
     let length = source.length();
     source.set_ready(length);
-    let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)))?;
+    let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)));
     fanout.accepted();
-    Ok(Stored { published, length, fanout })
+    Stored { published, length, fanout }
 }
 
 /// How far a body has come that arrives piece by piece.

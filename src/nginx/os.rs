@@ -45,9 +45,6 @@ pub fn link(file: &File, path: &Path) -> io::Result<()> {
 /// (`ngx_open_cached_file()`, as the static module asks it).
 pub fn symlinks_allow(r: Request, path: &Path) -> Result<io::Result<()>, OutOfMemory> {
     let conf = r.core_conf();
-    if conf.disable_symlinks == NGX_DISABLE_SYMLINKS_OFF as ngx_uint_t {
-        return Ok(Ok(()));
-    }
     // nginx wants a terminating NUL behind the length.
     let mut name = r.copy(&[path.as_os_str().as_bytes(), b"\0"].concat())?;
     name.len -= 1;

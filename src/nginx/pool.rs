@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use std::rc::Rc;
 
 use nginx_sys::{ngx_pcalloc, ngx_pool_cleanup_add, ngx_pool_t};
 
@@ -29,6 +30,24 @@ pub unsafe fn boxed<T>(pool: *mut ngx_pool_t, value: T) -> Result<NonNull<T>, Ou
     cleanup.handler = Some(drop_box::<T>);
     cleanup.data = value.cast();
     NonNull::new(value).ok_or(OutOfMemory)
+}
+
+/// Keeps a share of `value` until `pool` is destroyed.
+///
+/// # Safety
+///
+/// `pool` is a live pool.
+pub unsafe fn shared<T>(pool: *mut ngx_pool_t, value: Rc<T>) -> Result<(), OutOfMemory> {
+    unsafe extern "C" fn drop_rc<T>(data: *mut c_void) {
+        // SAFETY: `data` came from Rc::into_raw() below, and nginx runs a cleanup once.
+        drop(unsafe { Rc::from_raw(data.cast::<T>()) });
+    }
+
+    // SAFETY: the caller guarantees that the pool is alive.
+    let cleanup = unsafe { ngx_pool_cleanup_add(pool, 0).as_mut() }.ok_or(OutOfMemory)?;
+    cleanup.handler = Some(drop_rc::<T>);
+    cleanup.data = Rc::into_raw(value).cast_mut().cast();
+    Ok(())
 }
 
 /// A zeroed C structure in `pool`.

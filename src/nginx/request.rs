@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 use core::slice;
+use std::rc::Rc;
 
 use nginx_sys::*;
 
@@ -114,6 +115,11 @@ impl Request {
         (!self.is_chunked() && length <= self.core_conf().client_body_buffer_size).then_some(length)
     }
 
+    /// The location has `disable_symlinks`.
+    pub fn checks_symlinks(&self) -> bool {
+        self.core_conf().disable_symlinks != NGX_DISABLE_SYMLINKS_OFF as ngx_uint_t
+    }
+
     /// The client waits for 100 (Continue) before it sends the body, RFC 9110 section 10.1.1.
     pub fn expects_continue(&self) -> bool {
         !self.raw().headers_in.expect.is_null() && self.raw().expect_tested() == 0
@@ -160,6 +166,12 @@ impl Request {
         // SAFETY: the request's pool lives as long as the request; the handle's contract ends
         // every use of the reference by then.
         unsafe { pool::boxed(self.pool(), value).map(|kept| kept.as_ref()) }
+    }
+
+    /// Keeps a share of `value` until the request is freed.
+    pub(super) fn keep_rc<T>(self, value: Rc<T>) -> Result<(), OutOfMemory> {
+        // SAFETY: the request is alive.
+        unsafe { pool::shared(self.pool(), value) }
     }
 
     /// The file that the location maps the path to, and the length of its root part

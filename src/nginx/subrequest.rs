@@ -25,7 +25,7 @@ pub enum Ask {
 }
 
 /// What became of a subrequest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answer {
     /// The child's status; 502, 504 or 500 from nginx if it gave none.
     pub status: u16,
@@ -129,7 +129,7 @@ impl Subrequest {
             reader: Reader::default(),
         });
         // nginx's pointers to it are good until the pool goes, whoever else drops it before.
-        main.keep(Rc::clone(&this))?;
+        main.keep_rc(Rc::clone(&this))?;
 
         let parent = main.as_ptr();
         // SAFETY: the main request is alive while its handler runs. CLONE makes the subrequest
@@ -185,9 +185,9 @@ impl Subrequest {
         &self.reader
     }
 
-    /// What became of it, once it has ended.
+    /// What became of it, once, when it has ended.
     pub fn answer(&self) -> Option<Answer> {
-        self.answer.borrow().clone()
+        self.answer.take()
     }
 
     /// Content-Length of the request to the child.

@@ -3,7 +3,6 @@
 //! All here may block on a disk: handlers run it through `nginx::offload`.
 
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -132,7 +131,7 @@ impl Temporary {
         wanted: Wanted,
         zone: Zone,
     ) -> Result<(Published, u64), Error> {
-        let _lock = zone.lock_commit(hash(&target.path));
+        let _lock = zone.lock_commit(&target.path);
         let present = target.present_version()?;
         let version = wanted.over(present);
         match present {
@@ -212,7 +211,7 @@ pub(crate) fn remove(target: &Target, wanted: Wanted, zone: Zone) -> Result<(Rem
     if *path == target.root {
         return Err(Error::IsRoot);
     }
-    let _lock = zone.lock_commit(hash(path));
+    let _lock = zone.lock_commit(path);
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if is_absent(&error) => {
             root_is_there(target)?;
@@ -287,11 +286,4 @@ fn temporary_name(directory: &Path) -> PathBuf {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let reserved = String::from_utf8_lossy(RESERVED);
     directory.join(format!("{reserved}{}.{number}", nginx::pid()))
-}
-
-fn hash(path: &Path) -> u64 {
-    // The same in every worker: DefaultHasher::new() has fixed keys.
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    hasher.finish()
 }

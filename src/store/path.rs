@@ -28,11 +28,9 @@ impl Target {
         let (path, root) = r.map_to_path().map_err(|_| Error::Internal("no memory"))?;
         let (root, below) = path.split_at_checked(root).unwrap_or((path, b""));
         check_names(below)?;
-        let whole = nginx::path(path);
         let target = Target {
-            // Path compares and joins without the slash at the end.
-            path: whole.components().collect(),
-            root: nginx::path(root).components().collect(),
+            path: nginx::path(without_slash(path)).into(),
+            root: nginx::path(without_slash(root)).into(),
             is_directory: path.ends_with(b"/"),
         };
         target.check_symlinks(r)?;
@@ -46,6 +44,9 @@ impl Target {
 
     /// `disable_symlinks` holds for the part of the path that exists.
     fn check_symlinks(&self, r: &Request) -> Result<(), Error> {
+        if !r.checks_symlinks() {
+            return Ok(());
+        }
         for path in self.path.ancestors().take_while(|path| path.starts_with(&self.root)) {
             match nginx::symlinks_allow(*r, path).map_err(|_| Error::Internal("no memory"))? {
                 Ok(()) => return Ok(()),
@@ -58,6 +59,11 @@ impl Target {
         }
         Ok(())
     }
+}
+
+fn without_slash(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
+    path.get(..end).unwrap_or(path)
 }
 
 /// The last name of a path is one of the module's own temporary files.

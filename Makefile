@@ -1,0 +1,92 @@
+# nginx.filedist. `make help` lists what there is; what takes more than a line is a script in tools/.
+
+.NOTPARALLEL:
+.SUFFIXES:
+
+# Given on the command line or in the environment, and passed on:
+#   NGINX_SOURCE_DIR, NGINX_BUILD_DIR   a configured nginx tree, instead of the distribution's nginx-dev
+#   TEST_NGINX_BINARY                   the nginx that the tests run, instead of the one installed
+#   TESTS                               the tests to run, instead of all: make test-stock TESTS=t/put.t
+#   DEMO_PORT                           the root's port in the demo; its children take the next two
+#   DESTDIR, MODULES_DIR                where `make install` puts the module
+
+ifdef CI
+CARGO_FLAGS ?= --locked
+endif
+ifndef FILEDIST_STARTED
+FILEDIST_STARTED := $(shell date +%s)
+endif
+export FILEDIST_STARTED CARGO_FLAGS TESTS
+export FILEDIST_GOAL := $(firstword $(MAKECMDGOALS) build)
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+MODULE := target/release/ngx_http_filedist_module.so
+
+.PHONY: build
+build: ## Build the module: target/release/ngx_http_filedist_module.so
+	@tools/require nginx build
+	@tools/build
+
+.PHONY: demo demo-stop
+demo: ## Build, start a root and two children on localhost:8080-8082, show what they do
+	@tools/require nginx build demo
+	@tools/build
+	@demo/start
+
+demo-stop: ## End what `make demo` started
+	@demo/stop
+
+.PHONY: test check unittest test-stock test-reload test-vendored
+test: check unittest test-stock test-reload test-vendored ## All of the following five
+
+check: ## Formatting, clippy, and where unsafe code may stand
+	@tools/require nginx build
+	@tools/check
+
+unittest: ## The unit tests
+	@tools/require nginx build
+	@tools/unittest
+
+test-stock: ## The integration tests (t/), on the nginx installed
+	@tools/require nginx build test
+	@tools/build
+	@tools/test-nginx stock
+
+test-reload: ## The same, each configuration loaded by a reload of one running nginx
+	@tools/require nginx build test
+	@tools/build
+	@tools/test-nginx reload
+
+test-vendored: ## The same, on nginx 1.28
+	@tools/require build vendored test
+	@tools/build vendored
+	@tools/test-nginx vendored
+
+.PHONY: bench
+bench: ## Measure against stock nginx (benches/)
+	@tools/require nginx build bench
+	@tools/build
+	@tools/bench
+
+.PHONY: install
+install: $(MODULE) ## Put the module where the installed nginx looks for modules
+	@tools/install
+
+$(MODULE):
+	@tools/require nginx build
+	@tools/build
+
+.PHONY: env
+env: ## What a plain cargo needs to know: eval "$$(make -s env)"
+	@tools/require nginx build
+	@tools/with-nginx sh -c 'echo "export NGINX_SOURCE_DIR=\"$$NGINX_SOURCE_DIR\" NGINX_BUILD_DIR=\"$$NGINX_BUILD_DIR\""'
+
+.PHONY: clean
+clean: demo-stop ## Remove everything that was built
+	@[ ! -L target/demo ] || rm -rf "$$(readlink target/demo)"
+	@rm -rf target t/servroot*
+
+.PHONY: help
+help: ## This list
+	@echo 'make        builds the module; make TARGET, TARGET being one of:'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | sed 's/\$$\$$/$$/g' | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'

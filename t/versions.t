@@ -1,0 +1,603 @@
+# Versions: a file's mtime, the same on all nodes; the newest wins, and a change passes a node once.
+
+use v5.36;
+use Filedist 'no_plan';
+use IO::Socket::INET;
+use JSON::PP qw(decode_json);
+
+no_root_location();
+prepare_dirs(qw(root c1 c2));
+
+# A node without children, where a block says nothing else, and two leaves.
+my $node = <<'END';
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    filedist on;
+END
+my $children = <<'END';
+    upstream children {
+        server 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        server 127.0.0.1:$TEST_NGINX_RAND_PORT_2;
+        filedist_fanout;
+    }
+END
+my $leaves = join '', map <<"END", 1, 2;
+    server {
+        listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_$_;
+        root \$TEST_NGINX_DATA/c$_;
+        filedist_state \$TEST_NGINX_DATA/s$_;
+        filedist_name c$_;
+        filedist on;
+    }
+END
+add_block_preprocessor(sub ($block) {
+    my $own = $block->http_config // '';
+    $own = $children . $own if $own !~ /upstream children/;
+    $block->set_value(http_config => $own . $leaves);
+    $block->set_value(config => $node) if !defined $block->config;
+});
+
+# The mtime of a file in nanoseconds.
+sub mtime ($name) {
+    my $file = data_dir() . "/$name";
+    return `stat -c %.9Y '$file'` =~ s/[.\s]//gr;
+}
+
+# Sets it, seconds from now.
+sub touch ($name, $seconds) {
+    my $time = time + $seconds;
+    utime $time, $time, data_dir() . "/$name";
+    return $time . '000000000';
+}
+
+# A version, seconds from now.
+sub version ($seconds) { return (time + $seconds) . '000000000' }
+
+sub port_of ($n) {
+    my $conf = do { local (@ARGV, $/) = server_root() . '/conf/nginx.conf'; <> };
+    return ($conf =~ /listen 127\.0\.0\.1:(\d+);\s*root \S+\/c$n;/)[0];
+}
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: put - the version in the receipt is the file's mtime, to the nanosecond
+--- request
+PUT /a.txt
+hello
+--- more_headers
+Accept: application/json
+--- error_code: 201
+--- after
+my ($block, $body) = @_;
+my ($version) = $body =~ /"version":(\d+)/;
+is(mtime('root/a.txt'), $version, 'the mtime');
+cmp_ok(abs($version / 1e9 - time), '<', 5, 'it is now');
+
+
+
+=== TEST 2: put, children - the same mtime, Last-Modified and ETag on all nodes
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- request
+PUT /d/a.txt
+hello
+--- error_code: 201
+--- after
+is(mtime("$_/d/a.txt"), mtime('root/d/a.txt'), "mtime at $_") for qw(c1 c2);
+my %seen;
+for my $port (server_port(), port_of(1), port_of(2)) {
+    my ($status, $head) = http_get($port, '/d/a.txt');
+    $seen{ join ' ', $head =~ /^((?:ETag|Last-Modified): .*)\r$/mg }++;
+}
+is_deeply([values %seen], [3], 'ETag and Last-Modified');
+like((keys %seen)[0], qr/ETag/, 'there is one');
+
+
+
+=== TEST 3: put, chunked, children - the same mtime on all nodes
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- raw_request eval
+"PUT /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+--- error_code: 201
+--- after
+is(mtime("$_/a.txt"), mtime('root/a.txt'), "mtime at $_") for qw(c1 c2);
+
+
+
+=== TEST 4: put, three levels - the same mtime on all nodes
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; filedist_fanout; }
+    upstream grandchildren { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3;
+        root $TEST_NGINX_DATA/c3;
+        filedist_state $TEST_NGINX_DATA/s3;
+        filedist_name c3;
+        location / { filedist on; proxy_pass http://grandchildren; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- dirs: c3
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- after
+is(mtime("$_/a.txt"), mtime('root/a.txt'), "mtime at $_") for qw(c3 c1 c2);
+
+
+
+=== TEST 5: put, again and again - each version is newer
+--- pipelined_requests eval
+[map "PUT /a.txt\n$_", 1 .. 5]
+--- more_headers
+Accept: application/json
+--- error_code_like eval
+[qr/^201$/, (qr/^200$/) x 4]
+--- after eval
+package main;
+my @versions;
+[map { my $n = $_; sub {
+    my ($block, $body) = @_;
+    push @versions, $body =~ /"version":(\d+)/;
+    return if $n < 5;
+    my %seen = map { $_ => 1 } @versions;
+    is(join(' ', @versions), join(' ', sort keys %seen), 'ascending');
+    is($versions[-1], mtime('root/a.txt'), 'the last one is there');
+} } 1 .. 5]
+
+
+
+=== TEST 6: put, Filedist-Version - taken over
+--- request
+PUT /a.txt
+hello
+--- more_headers
+Filedist-Version: 1763810645123456789
+Accept: application/json
+--- error_code: 201
+--- response_body
+{"node":"root","path":"/a.txt","outcome":"stored","bytes":5,"version":1763810645123456789,"children":[]}
+--- after
+is(mtime('root/a.txt'), '1763810645123456789', 'the mtime');
+
+
+
+=== TEST 7: put, older - 200 superseded, the file stays
+--- data_files
+>>> root/a.txt
+newer
+--- init
+$main::version = touch('root/a.txt', -10);
+--- request
+PUT /a.txt
+hello
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code: 200
+--- response_body
+success: root/a.txt superseded: a newer version is there
+--- files_like
+root/a.txt /^newer$/
+--- after
+is(mtime('root/a.txt'), $main::version, 'the mtime');
+
+
+
+=== TEST 8: put, older by a nanosecond - superseded; newer by one - stored
+--- request eval
+[("PUT /a.txt\none"), "PUT /a.txt\ntwo", "PUT /a.txt\nthree"]
+--- more_headers eval
+[map "Filedist-Version: 176381064512345678$_", 8, 7, 9]
+--- error_code eval
+[201, 200, 200]
+--- response_body eval
+["success: root/a.txt stored: 3 bytes\n", "success: root/a.txt superseded: a newer version is there\n", "success: root/a.txt stored: 5 bytes\n"]
+--- files_like
+root/a.txt three
+
+
+
+=== TEST 9: put, the same version - 200 unchanged, the file is not touched
+--- request eval
+["PUT /a.txt\nhello", "PUT /a.txt\nworld"]
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code eval
+[201, 200]
+--- response_body eval
+["success: root/a.txt stored: 5 bytes\n", "success: root/a.txt unchanged: this version is there\n"]
+--- files_like
+root/a.txt hello
+
+
+
+=== TEST 10: put, older or the same - in JSON
+--- request eval
+[("PUT /a.txt\nhello") x 3]
+--- more_headers eval
+[map "Accept: application/json\r\nFiledist-Version: $_", 1763810645123456789, 1763810645123456789, 1763810645123456788]
+--- error_code eval
+[201, 200, 200]
+--- response_body_like eval
+[qr/"outcome":"stored"/, qr/"outcome":"unchanged"/, qr/"outcome":"superseded"/]
+
+
+
+=== TEST 11: put, older, larger than all buffers - superseded, the connection goes on
+--- data_files
+>>> root/a.txt
+newer
+--- pipelined_requests eval
+["PUT /a.txt\n" . 'x' x 300_000, "GET /a.txt"]
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code_like eval
+[qr/^200$/, qr/^200$/]
+--- response_body eval
+["success: root/a.txt superseded: a newer version is there\n", "newer\n"]
+--- no_files
+root/.filedist*
+
+
+
+=== TEST 12: put, a version that is none - 400, the file stays
+--- data_files
+>>> root/a.txt
+old
+--- request eval
+[("PUT /a.txt\nhello") x 8]
+--- more_headers eval
+[map "Filedist-Version: $_", 'garbage', '-1', '+1', '1.5', '0x10', '1 2', '99999999999999999999', '']
+--- error_code eval
+[(400) x 8]
+--- response_body_like eval
+[(qr{^error: root/a.txt failed to store: 400 \(Filedist-Version is no number of nanoseconds since 1970\)$}) x 8]
+--- files_like
+root/a.txt /^old$/
+
+
+
+=== TEST 13: put, a version of the future - 400, says to check the clocks; a few minutes are no matter
+--- request eval
+["PUT /a.txt\nhello", "PUT /b.txt\nhello", "PUT /c.txt\nhello"]
+--- more_headers eval
+[map "Filedist-Version: " . main::version($_), 400, 200, 10_000_000]
+--- error_code eval
+[400, 201, 400]
+--- response_body_like eval
+[qr/check the clocks/, qr/^success/, qr/check the clocks/]
+--- no_files
+root/a.txt root/c.txt
+
+
+
+=== TEST 14: put, a version of long ago - stored where nothing is
+--- request eval
+["PUT /a.txt\nhello", "PUT /b.txt\nhello"]
+--- more_headers eval
+["Filedist-Version: 1", "Filedist-Version: 0999999999"]
+--- error_code eval
+[201, 201]
+--- after eval
+package main;
+[undef, sub {
+    is(mtime('root/a.txt'), '0000000001', 'the mtime') or 1;
+    is(mtime('root/b.txt'), '0999999999', 'another');
+}]
+
+
+
+=== TEST 15: put, a newer file came by other means - the version is one more
+--- data_files
+>>> root/a.txt
+copied
+--- init
+$main::version = touch('root/a.txt', 3600);
+--- request
+PUT /a.txt
+hello
+--- error_code: 200
+--- files_like
+root/a.txt hello
+--- after
+is(mtime('root/a.txt'), $main::version + 1, 'the mtime');
+
+
+
+=== TEST 16: put, a newer file came by other means to a child - it stays there
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> c1/a.txt
+copied
+--- init
+touch('c1/a.txt', 100);
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- response_body
+success: root/a.txt stored: 5 bytes
+success: c1/a.txt superseded: a newer version is there
+success: c2/a.txt stored: 5 bytes
+--- files_like
+c1/a.txt /^copied$/
+c2/a.txt hello
+--- no_files
+state/missing/*
+
+
+
+=== TEST 17: put, the present file is a little ahead - its version plus one, on all nodes
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> root/a.txt
+old
+>>> c1/a.txt
+old
+--- init
+$main::version = touch($_, 100) for qw(root/a.txt c1/a.txt);
+--- request
+PUT /a.txt
+hello
+--- error_code: 200
+--- after
+for my $node (qw(root c1 c2)) {
+    is(mtime("$node/a.txt"), $main::version + 1, "mtime at $node");
+    is(read_data("$node/a.txt"), 'hello', "file at $node");
+}
+
+
+
+=== TEST 18: put, older than this node's file - the children hear of it all the same
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> root/a.txt
+newer
+--- request
+PUT /a.txt
+hello
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code: 200
+--- response_body_like eval
+qr{\Asuccess: root/a.txt superseded: a newer version is there\n}
+--- files_like
+root/a.txt /^newer$/
+--- no_files
+state/missing/*
+
+
+
+=== TEST 19: put, larger than a buffer, started earlier, ended later - the one that started last wins
+--- request: HEAD /a.txt
+--- error_code: 404
+--- after
+my ($early, $late) = map IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port()), 1, 2;
+my $head = "PUT /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n";
+$early->printflush($head . 'e' x 99_999);
+select undef, undef, undef, 0.1;
+$late->printflush($head . 'l' x 100_000);
+local $/;
+like(scalar <$late>, qr/^HTTP\/1.1 201.*stored: 100000 bytes\n$/s, 'the later one');
+$early->printflush('e');
+like(scalar <$early>, qr/^HTTP\/1.1 200.*superseded: a newer version is there\n$/s, 'the earlier one');
+ok(read_data('root/a.txt') eq 'l' x 100_000, 'the file');
+
+
+
+=== TEST 20: put, an older version ends while a newer one is under way - the newer one wins
+--- request: HEAD /a.txt
+--- error_code: 404
+--- after
+my ($new, $old) = map IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port()), 1, 2;
+my $head = "PUT /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\nFiledist-Version: %s\r\n\r\n";
+$new->printflush(sprintf($head, version(-1)) . 'newe');
+$old->printflush(sprintf($head, version(-100)) . 'older');
+local $/;
+like(scalar <$old>, qr/^HTTP\/1.1 201/, 'the older one');
+$new->printflush('r');
+like(scalar <$new>, qr/^HTTP\/1.1 200.*stored: 5 bytes\n$/s, 'the newer one');
+is(read_data('root/a.txt'), 'newer', 'the file');
+
+
+
+=== TEST 21: delete, older than the file - 200 superseded, the file stays
+--- data_files
+>>> root/a.txt
+newer
+--- request
+DELETE /a.txt
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code: 200
+--- response_body
+success: root/a.txt superseded: a newer version is there
+--- files_like
+root/a.txt /^newer$/
+
+
+
+=== TEST 22: delete, newer than the file - gone
+--- request eval
+["PUT /a.txt\nhello", "DELETE /a.txt", "DELETE /a.txt"]
+--- more_headers eval
+[map "Filedist-Version: $_", 1763810645123456789, 1763810645123456788, 1763810645123456790]
+--- error_code eval
+[201, 200, 200]
+--- response_body eval
+["success: root/a.txt stored: 5 bytes\n", "success: root/a.txt superseded: a newer version is there\n", "success: root/a.txt deleted\n"]
+--- no_files
+root/a.txt
+
+
+
+=== TEST 23: delete by a client, a file that is ahead - gone, on the children too
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> root/a.txt
+old
+>>> c1/a.txt
+old
+--- init
+touch($_, 100) for qw(root/a.txt c1/a.txt);
+--- request
+DELETE /a.txt
+--- error_code: 200
+--- no_files
+root/a.txt c1/a.txt state/missing/*
+
+
+
+=== TEST 24: delete, a version that is none, or of the future - 400, the file stays
+--- data_files
+>>> root/a.txt
+old
+--- request eval
+[("DELETE /a.txt") x 3]
+--- more_headers eval
+[map "Filedist-Version: $_", 'garbage', '', main::version(400)]
+--- error_code eval
+[400, 400, 400]
+--- files_like
+root/a.txt /^old$/
+
+
+
+=== TEST 25: Filedist-Via names this node - 508, nothing changed, logged
+--- data_files
+>>> root/a.txt
+old
+--- request eval
+["PUT /a.txt\nhello", "PUT /a.txt\nhello", "PUT /a.txt\nhello", "DELETE /a.txt", "PUT /b.txt\nhello"]
+--- more_headers eval
+[map "Filedist-Via: $_", 'root', 'above, root', 'above,root , between', 'root', 'root']
+--- error_code eval
+[(508) x 5]
+--- response_body_like eval
+[(qr/^error: root\S+ failed to (?:store|delete): 508 \(the children form a loop: this node has passed the change on already\)$/) x 5]
+--- wait_for_log eval
+[qr/\[error\] .*the children form a loop/]
+--- files_like
+root/a.txt /^old$/
+--- no_files
+root/b.txt
+
+
+
+=== TEST 26: Filedist-Via names others - stored
+--- request eval
+["PUT /a.txt\nhello", "PUT /a.txt\nhello"]
+--- more_headers eval
+["Filedist-Via: above, root2, toor, roo", "Filedist-Via: "]
+--- error_code eval
+[201, 200]
+
+
+
+=== TEST 27: a child gets the version and the way
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_5; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_5;
+        location / { return 200 "success: $http_filedist_version, $http_filedist_via, $http_accept, $http_expect\n"; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- request eval
+["PUT /a.txt\nhello", "DELETE /a.txt", "PUT /a.txt\nhello"]
+--- more_headers eval
+["Filedist-Version: 1763810645123456789\r\nFiledist-Via: above", "Filedist-Version: 1763810645123456790\r\nFiledist-Via: top, above", "Accept: text/html"]
+--- error_code eval
+[201, 200, 201]
+--- response_body_like eval
+[qr{\n\Qsuccess: 1763810645123456789, above, root, text/plain, \E\n\z}, qr{\n\Qsuccess: 1763810645123456790, top, above, root, text/plain, \E\n\z},
+ qr{\nsuccess: \d{19}, root, text/plain, \n\z}]
+
+
+
+=== TEST 28: two nodes, each the other's child - a change goes round once, the loop is reported
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; filedist_fanout; }
+    upstream back { server 127.0.0.1:$TEST_NGINX_SERVER_PORT; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3;
+        root $TEST_NGINX_DATA/c3;
+        filedist_state $TEST_NGINX_DATA/s3;
+        filedist_name c3;
+        location / { filedist on; proxy_pass http://back; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- dirs: c3
+--- request eval
+["PUT /a.txt\nhello", "DELETE /a.txt"]
+--- error_code eval
+[201, 200]
+--- response_body_like eval
+[qr{\Asuccess: root/a.txt stored: 5 bytes\nsuccess: c3/a.txt stored: 5 bytes\nerror: \S+/a.txt failed to store: 508},
+ qr{\Asuccess: root/a.txt deleted\nsuccess: c3/a.txt deleted\nerror: \S+/a.txt failed to delete: 508}]
+--- wait_for_log
+the children form a loop
+--- no_files
+root/a.txt c3/a.txt
+
+
+
+=== TEST 29: a node that is its own child - the same
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_SERVER_PORT; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- response_body_like eval
+qr{\Asuccess: 127\.0\.0\.1:\d+/a.txt stored: 5 bytes\nerror: 127\.0\.0\.1:\d+/a.txt failed to store: 508}
+--- files_like
+root/a.txt hello
+
+
+
+=== TEST 30: get - Last-Modified and ETag are the version's
+--- request eval
+["PUT /a.txt\nhello", "GET /a.txt"]
+--- more_headers eval
+["Filedist-Version: 1000000000123456789", ""]
+--- error_code eval
+[201, 200]
+--- response_headers eval
+["", "Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT\nETag: \"3b9aca00-5\""]
