@@ -24,7 +24,12 @@ fn check_features(features: &str) -> Result<(), Box<dyn Error>> {
     if !has("http") {
         return Err("this nginx was configured --without-http: filedist needs it".into());
     }
-    for (feature, cfg) in [("threads", "ngx_threads"), ("ssl", "ngx_ssl"), ("pcre", "ngx_pcre")] {
+    for (feature, cfg) in [
+        ("threads", "ngx_threads"),
+        ("ssl", "ngx_ssl"),
+        ("pcre", "ngx_pcre"),
+        ("http_v2", "ngx_http_v2"),
+    ] {
         println!("cargo::rustc-check-cfg=cfg({cfg})");
         if has(feature) {
             println!("cargo::rustc-cfg={cfg}");

@@ -315,6 +315,7 @@ for my $name ('a b', 'a?b', 'a#b', 'a%b', 'a%25b', "a\nb", 'a"<b>&', "\xc3\xa4",
 === TEST 9: the client pauses - the child has what came so far
 --- http_config eval: $::scripted
 --- init: child(\&serve)
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhel"}, {value => "lo", delay_before => 0.5}]]
 --- after: like(notes(), qr/^0\.[0-3]\d\d body 3 before publication$/m, 'three bytes, long before the client went on')
@@ -333,6 +334,7 @@ for my $name ('a b', 'a?b', 'a#b', 'a%b', 'a%25b', "a\nb", 'a"<b>&', "\xc3\xa4",
 === TEST 11: the last byte - after this node has the file, and not before
 --- http_config eval: $::scripted
 --- init: child(\&serve)
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhel"}, {value => "l", delay_before => 0.2}, {value => "o", delay_before => 0.2}]]
 --- after
@@ -356,6 +358,7 @@ unlike(notes(), qr/ body 3199999 before/, 'not before');
 === TEST 13: upload broken off - the child never has the last byte
 --- http_config eval: $::scripted
 --- init: child(\&serve)
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 "PUT /a\nhell"
 --- more_headers
@@ -393,6 +396,7 @@ old
 old
 >>> c2/a
 old
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 "PUT /a\nhell"
 --- more_headers
@@ -669,9 +673,8 @@ child(sub ($c) {
         my ($length) = $got =~ /^Content-Length: (\d+)/mi;
         next if length($got) - index($got, "\r\n\r\n") - 4 < $length;
         $requests++;
+        write_data('body', substr $got, index($got, "\r\n\r\n") + 4);
         syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
-        open my $out, '>:raw', data_dir() . '/body' or die $!;
-        syswrite $out, substr $got, index($got, "\r\n\r\n") + 4;
         $got = '';
     }
 });
@@ -847,6 +850,7 @@ main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NG
 --- http_config eval
 main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_C2')
 --- init: child(sub ($c) { serve($c) })
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval: ["PUT /1\nhell", "PUT /2\nhello"]
 --- more_headers eval: ['Content-Length: 5', '']
 --- timeout: 0.3
@@ -1227,8 +1231,9 @@ main::leaf('c2') . "upstream leaves { server 127.0.0.1:\$TEST_NGINX_C2; filedist
 === TEST 88: three levels - the last is sent the way, and the bytes before the client is through
 --- http_config eval
 "upstream leaves { server 127.0.0.1:\$TEST_NGINX_S; filedist_fanout; }\n" . main::upstream('127.0.0.1:$TEST_NGINX_C1')
-    . 'server { listen 127.0.0.1:$TEST_NGINX_C1; filedist_state $TEST_NGINX_DATA/c1-state; filedist_name c1; location / { filedist on; root $TEST_NGINX_DATA/c1; client_max_body_size 0; proxy_pass http://leaves; } }'
+    . 'server { listen 127.0.0.1:$TEST_NGINX_C1; filedist_state $TEST_NGINX_DATA/c1-state; filedist_name c1; location / { filedist on; root $TEST_NGINX_DATA/c1; client_max_body_size 0; client_body_buffer_size 2; proxy_pass http://leaves; } }'
 --- init: child(\&serve)
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhel"}, {value => "lo", delay_before => 0.5}]]
 --- after
@@ -1241,7 +1246,8 @@ like(notes(), qr/ body 5 after/, 'the last after the root has published');
 === TEST 89: three levels, upload broken off - nobody has anything
 --- http_config eval
 main::leaf('c2') . "upstream leaves { server 127.0.0.1:\$TEST_NGINX_C2; filedist_fanout; }\n" . main::upstream('127.0.0.1:$TEST_NGINX_C1')
-    . 'server { listen 127.0.0.1:$TEST_NGINX_C1; filedist_state $TEST_NGINX_DATA/c1-state; filedist_name c1; location / { filedist on; root $TEST_NGINX_DATA/c1; client_max_body_size 0; proxy_pass http://leaves; } }'
+    . 'server { listen 127.0.0.1:$TEST_NGINX_C1; filedist_state $TEST_NGINX_DATA/c1-state; filedist_name c1; location / { filedist on; root $TEST_NGINX_DATA/c1; client_max_body_size 0; client_body_buffer_size 2; proxy_pass http://leaves; } }'
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 "PUT /a\nhell"
 --- more_headers
@@ -1276,6 +1282,7 @@ for my $n (0 .. $#sockets) {
 
 
 === TEST 91: two uploads to one path at once - the newer one everywhere
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request
 PUT /first
 hello

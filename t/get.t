@@ -41,6 +41,12 @@ add_block_preprocessor(sub ($block) {
     $block->set_value(config => $parent) if !defined $block->config;
 });
 
+# Is nginx built with a module that not every one has?
+sub nginx_with ($module) {
+    state $options = do { my $nginx = $ENV{TEST_NGINX_BINARY} // 'nginx'; `$nginx -V 2>&1` };
+    return $options =~ /--with-$module\b/;
+}
+
 run_tests();
 
 __DATA__
@@ -914,7 +920,6 @@ here
     root $TEST_NGINX_DATA/root;
     filedist_state $TEST_NGINX_DATA/state;
     filedist on;
-    gzip_static on;
     location /list/ { autoindex on; }
 --- data_files
 >>> root/a.txt
@@ -1008,3 +1013,26 @@ of c2
 ["GET /a.txt", "GET /b.txt", "GET /b.txt"]
 --- error_code_like eval
 [qr/^(?:404|502)$/, qr/^200$/, qr/^200$/]
+
+
+
+=== TEST 62: get, a leaf, gzip_static - as stock
+--- skip_eval: 8: !main::nginx_with('http_gzip_static_module')
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    gzip_static on;
+--- data_files
+>>> root/a.txt
+plain
+>>> root/a.txt.gz
+as if packed
+--- request
+GET /a.txt
+--- more_headers
+Accept-Encoding: gzip
+--- response_headers
+Content-Encoding: gzip
+--- response_body
+as if packed

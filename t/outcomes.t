@@ -439,6 +439,7 @@ hello
 
 === TEST 30: 403 while the client still sends - 403, and the upload goes on
 --- init: child(sub ($c) { read_head($c); syswrite $c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"; sleep 1 })
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhel"}, {value => "lo", delay_before => 0.3}]]
 --- response_body
@@ -451,6 +452,7 @@ success: good/a stored: 5 bytes
 
 === TEST 31: 201 before the body - no success, for the child has not got the file
 --- init: child(sub ($c) { read_head($c); syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"; sleep 1 })
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhel"}, {value => "lo", delay_before => 0.3}]]
 --- response_body_like: (?m)^error: \S+ failed to store: \S+$
@@ -597,7 +599,7 @@ hello
 
 === TEST 44: the client pauses longer than proxy_send_timeout and proxy_read_timeout - no timeout
 --- init: child(sub ($c) { read_all($c); syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" })
---- config eval: main::node('proxy_send_timeout 300ms; proxy_read_timeout 300ms;')
+--- config eval: main::node('client_body_buffer_size 2; proxy_send_timeout 300ms; proxy_read_timeout 300ms;')
 --- request eval
 [[{value => "PUT /a\nhe"}, {value => "l", delay_before => 0.8}, {value => "lo", delay_before => 0.8}]]
 --- response_body
@@ -620,6 +622,7 @@ success: good/a stored: 1048578 bytes
 
 
 === TEST 46: the client pauses, and a child is dead - the upload goes on
+--- config eval: main::node('client_body_buffer_size 2;')
 --- request eval
 [[{value => "PUT /a\nhe"}, {value => "llo", delay_before => 0.4}]]
 --- after: failed_with($_[1], 502)
@@ -628,7 +631,7 @@ success: good/a stored: 1048578 bytes
 
 === TEST 47: the client pauses, and a child does not read - no timeout
 --- init: child(sub ($c) { sleep 0.9; read_all($c); syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" })
---- config eval: main::node('proxy_send_timeout 300ms; proxy_read_timeout 300ms;')
+--- config eval: main::node('client_body_buffer_size 2; proxy_send_timeout 300ms; proxy_read_timeout 300ms;')
 --- request eval
 [[{value => "PUT /a\nhe"}, {value => "llo", delay_before => 0.8}]]
 --- response_body

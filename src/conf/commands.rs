@@ -237,6 +237,16 @@ unsafe fn take_over(
                         ),
                     ));
                 }
+                if let Some(directive) = conf::proxy_changes_requests(cf) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "\"filedist on\" with \"{directive}\": the children would get \
+                             something else than what is stored here; remove it, or say \
+                             \"filedist off\" in this location"
+                        ),
+                    ));
+                }
                 child.next = Some(Handler::new(next));
                 child.upstream = Some(Upstream::new(proxy.upstream));
             }

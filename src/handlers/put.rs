@@ -106,6 +106,10 @@ impl Put<'_> {
             upload.write(&temporary, piece).await?;
             self.pass_on(&mut upload, &temporary);
         }
+        let expected = r.content_length().filter(|_| !r.is_chunked());
+        if expected.is_some_and(|length| length != upload.written) {
+            return Err(Error::Body(400));
+        }
         if let Some(digest) = digest {
             digest.check()?;
         }

@@ -42,8 +42,13 @@ impl Reader {
         self.body.borrow_mut().clear();
         // SAFETY: the caller vouches for `u`.
         unsafe {
-            self.process_header.set((*u).process_header);
-            (*u).process_header = Some(process_header);
+            let hooked = (*u)
+                .process_header
+                .is_some_and(|now| ptr::fn_addr_eq(now, process_header as ProcessHeader));
+            if !hooked {
+                self.process_header.set((*u).process_header);
+                (*u).process_header = Some(process_header);
+            }
             // A retry leaves this one as it is.
             if self.filter_init.get().is_none() {
                 self.filter_init.set((*u).input_filter_init);

@@ -111,6 +111,30 @@ pub(crate) unsafe fn proxy_has_variables(cf: *mut ngx_conf_t) -> bool {
     unsafe { ngx_http_filedist_proxy_has_variables(proxy(cf).cast()) != 0 }
 }
 
+/// The directive of the proxy module, if any, that would make of a delivery something else than
+/// the change that it carries.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn proxy_changes_requests(cf: *mut ngx_conf_t) -> Option<&'static str> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let conf = proxy(cf);
+        if ngx_http_filedist_proxy_sets_body(conf.cast()) != 0 {
+            Some("proxy_set_body")
+        } else if (*conf).pass_request_body == 0 {
+            Some("proxy_pass_request_body off")
+        } else if (*conf).pass_request_headers == 0 {
+            Some("proxy_pass_request_headers off")
+        } else if ngx_http_filedist_proxy_sets_method(conf.cast()) != 0 {
+            Some("proxy_method")
+        } else {
+            None
+        }
+    }
+}
+
 /// The location is given by a regular expression, or has a name only.
 pub(crate) fn has_prefix(core: &ngx_http_core_loc_conf_t) -> bool {
     #[cfg(ngx_pcre)]
@@ -121,6 +145,8 @@ pub(crate) fn has_prefix(core: &ngx_http_core_loc_conf_t) -> bool {
 }
 
 extern "C" {
+    fn ngx_http_filedist_proxy_sets_body(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
+    fn ngx_http_filedist_proxy_sets_method(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     fn ngx_http_filedist_proxy_has_variables(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     static ngx_http_proxy_module: ngx_module_t;
     static ngx_http_static_module: ngx_module_t;

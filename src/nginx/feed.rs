@@ -115,6 +115,11 @@ impl Feed {
         }
     }
 
+    /// Another attempt begins.
+    pub(super) fn restart(&self) {
+        self.resting.set(false);
+    }
+
     /// Takes the send timeout off a delivery that waits for bytes of this node's own client.
     pub(super) fn rest(&self, c: NonNull<ngx_connection_t>) {
         if !self.resting.get() {
@@ -245,7 +250,7 @@ impl Feed {
             if !head.is_null() {
                 self.sent.set(0);
             }
-            if !no_delay(c) {
+            if !no_delay(c, (*u.as_ptr()).peer.sockaddr) {
                 return NGX_ERROR as ngx_int_t;
             }
             if head.is_null() && (!(*writer).out.is_null() || (*c).buffered() != 0) {
@@ -301,16 +306,12 @@ impl Feed {
 ///
 /// # Safety
 ///
-/// `c` is an open connection.
-unsafe fn no_delay(c: *mut ngx_connection_t) -> bool {
-    // SAFETY: the caller vouches for the connection; upstream connections have an address.
+/// `c` is an open connection to `address`.
+unsafe fn no_delay(c: *mut ngx_connection_t, address: *const sockaddr) -> bool {
+    // SAFETY: the caller vouches for both.
     unsafe {
-        if (*c).tcp_nodelay() != ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET
-            || (*c)
-                .sockaddr
-                .as_ref()
-                .is_none_or(|address| address.sa_family == libc::AF_UNIX as u16)
-        {
+        let is_unix = address.as_ref().is_none_or(|a| a.sa_family == libc::AF_UNIX as u16);
+        if is_unix || (*c).tcp_nodelay() != ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET {
             return true;
         }
         ngx_tcp_nodelay(c) == NGX_OK as ngx_int_t

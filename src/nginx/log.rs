@@ -7,6 +7,8 @@ use nginx_sys::*;
 /// Levels of the error log that the module uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// Something is broken.
+    Alert,
     /// Something that must not happen, and that an operator has to look at now.
     Crit,
     /// A request failed for a reason on this machine.
@@ -18,6 +20,7 @@ pub enum Level {
 impl Level {
     fn number(self) -> ngx_uint_t {
         let number = match self {
+            Level::Alert => NGX_LOG_ALERT,
             Level::Crit => NGX_LOG_CRIT,
             Level::Error => NGX_LOG_ERR,
             Level::Info => NGX_LOG_INFO,

@@ -4,9 +4,9 @@ use core::mem;
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nginx_sys::*;
@@ -39,6 +39,11 @@ pub fn link(file: &File, path: &Path) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Reads as many bytes as `buffer` takes, from `offset` on.
+pub(super) fn read_exact_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    File::from(fd.try_clone_to_owned()?).read_exact_at(buffer, offset)
 }
 
 /// The location's `disable_symlinks` lets this existing path be used

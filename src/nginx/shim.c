@@ -66,7 +66,7 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
 
 /*
  * The proxy module's location configuration. Up to 1.29 its structure has no header of its own;
- * these are its first fields, which have not changed from 1.7 on.
+ * these are its first fields, which have not changed from 1.19.3 on.
  */
 #if __has_include(<ngx_http_proxy_module.h>)
 
@@ -93,9 +93,31 @@ typedef struct {
 #endif
     ngx_array_t              *headers_source;
     ngx_array_t              *proxy_lengths;
+    ngx_array_t              *proxy_values;
+    ngx_array_t              *redirects;
+    ngx_array_t              *cookie_domains;
+    ngx_array_t              *cookie_paths;
+    ngx_array_t              *cookie_flags;
+    ngx_http_complex_value_t *method;
 } ngx_http_proxy_loc_conf_t;
 
 #endif
+
+
+/* "proxy_set_body" */
+ngx_uint_t
+ngx_http_filedist_proxy_sets_body(ngx_http_proxy_loc_conf_t *plcf)
+{
+    return plcf->body_source.data != NULL;
+}
+
+
+/* "proxy_method" */
+ngx_uint_t
+ngx_http_filedist_proxy_sets_method(ngx_http_proxy_loc_conf_t *plcf)
+{
+    return plcf->method != NULL;
+}
 
 
 /* "proxy_pass" has variables. */

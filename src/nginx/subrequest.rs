@@ -47,7 +47,7 @@ pub struct Subrequest {
 }
 
 /// Header fields for subrequests, in the form that nginx wants them.
-pub struct Headers(ngx_list_t);
+pub struct Headers(NonNull<ngx_list_t>);
 
 impl Headers {
     /// The client's header fields without those named in `drop`, and with those in `add`.
@@ -59,29 +59,23 @@ impl Headers {
         // SAFETY: the list's memory is in the request's pool; each pushed element is filled
         // whole before anything reads it. Names and values of copied elements live as long.
         unsafe {
-            let mut list: ngx_list_t = core::mem::zeroed();
+            let mut list = pool::zeroed::<ngx_list_t>(r.pool())?;
             let size = size_of::<ngx_table_elt_t>();
-            list.part.elts = ngx_palloc(r.pool(), 16 * size);
-            if list.part.elts.is_null() {
+            let rc = ngx_list_init(list.as_ptr(), r.pool(), 16, size);
+            if rc != NGX_OK as ngx_int_t {
                 return Err(OutOfMemory);
             }
-            list.last = &mut list.part;
-            list.size = size;
-            list.nalloc = 16;
-            list.pool = r.pool();
-
-            let mut list = Box::new(list);
-            list.last = &mut list.part;
+            let list = list.as_mut();
             for header in headers(&(*r.as_ptr()).headers_in.headers) {
                 let name = header.key.as_bytes();
                 if drop.iter().any(|drop| name.eq_ignore_ascii_case(drop.as_bytes())) {
                     continue;
                 }
-                let copy = push(&mut list)?;
+                let copy = push(list)?;
                 ptr::copy_nonoverlapping(header, copy, 1);
             }
             for (name, lowcase, value) in add {
-                let header = push(&mut list)?;
+                let header = push(list)?;
                 let lowcase = lowcase.as_bytes();
                 ptr::write_bytes(header, 0, 1);
                 (*header).hash = ngx_hash_key(lowcase.as_ptr().cast_mut(), lowcase.len());
@@ -89,9 +83,7 @@ impl Headers {
                 (*header).lowcase_key = lowcase.as_ptr().cast_mut();
                 (*header).value = r.copy(value)?;
             }
-            // nginx reads such a copied list from its first part on, as it does with the list
-            // that a subrequest copies from its parent.
-            Ok(Headers(*list))
+            Ok(Headers(NonNull::from(list)))
         }
     }
 }
@@ -116,6 +108,9 @@ impl Subrequest {
         ask: &Ask,
         headers: &Headers,
     ) -> Result<Rc<Subrequest>, OutOfMemory> {
+        if task::of(main).is_none_or(task::Task::has_ended) {
+            return Err(OutOfMemory);
+        }
         let source = match ask {
             Ask::Put(source) => Rc::clone(source),
             Ask::Delete => Rc::new(Source::empty()),
@@ -165,7 +160,7 @@ impl Subrequest {
             (*sr).request_body = body.as_ptr();
 
             let headers_in = &mut (*sr).headers_in;
-            headers_in.headers = headers.0;
+            headers_in.headers = headers.0.read();
             headers_in.content_length = ptr::null_mut();
             headers_in.content_length_n = match ask {
                 Ask::Put(source) => source.length() as off_t,

@@ -5,18 +5,22 @@
 //! waits by returning `Pending` and looking again at the next poll; no waker is needed, because
 //! every event that can concern a request names the request.
 //!
-//! The task is dropped with the request's pool, after nginx has ended the subrequests and the
-//! upstream connections: whatever ends the request, drop guards of the handler run.
+//! The handler is dropped when nginx cleans the request up, after it has closed the upstream
+//! connections and before it frees anything: whatever ends the request, drop guards of the
+//! handler run. While a thread works for it, it waits for the thread (see [`cleanup`]).
 
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, RefCell, UnsafeCell};
+use core::ffi::c_void;
 use core::future::Future;
 use core::pin::Pin;
+use core::ptr;
 use core::task::{Context, Poll, Waker};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use nginx_sys::*;
 
 use super::log::Level;
+use super::pool::OutOfMemory;
 use super::request::{Reply, Request, Status};
 
 type Handler = dyn Future<Output = Reply>;
@@ -28,29 +32,84 @@ pub(super) struct Task {
     pub(super) body_complete: Cell<bool>,
     /// It left after that.
     client_gone: Cell<bool>,
+    /// nginx has cleaned the request up: it will not be answered.
+    ended: Cell<bool>,
+    /// The request's entry in nginx's list of those to be run; for all of its time, or each would
+    /// cost memory until the request ends.
+    post: UnsafeCell<ngx_http_posted_request_t>,
+    /// Of the request's jobs in the thread pool, of which there is one at a time.
+    pub(super) thread_task: Cell<*mut ngx_thread_task_t>,
 }
 
 /// Runs `handler` for the request and sends what it returns. To be returned from a content
 /// handler.
 pub fn run(r: Request, handler: impl Future<Output = Reply> + 'static) -> Status {
+    match start(r, Box::pin(handler)) {
+        Ok(()) => NGX_DONE as Status,
+        Err(OutOfMemory) => NGX_HTTP_INTERNAL_SERVER_ERROR as Status,
+    }
+}
+
+fn start(r: Request, handler: Pin<Box<Handler>>) -> Result<(), OutOfMemory> {
     let task = r.keep(Task {
-        handler: RefCell::new(Some(Box::pin(handler))),
+        handler: RefCell::new(Some(handler)),
         body_complete: Cell::new(false),
         client_gone: Cell::new(false),
-    });
-    let Ok(task) = task else { return NGX_HTTP_INTERNAL_SERVER_ERROR as Status };
-    r.set_ctx(task);
-
-    // SAFETY: the request is alive. The task's own count is given back by the finalization in
-    // resume(); the content phase gives back the one that it holds on NGX_DONE.
+        ended: Cell::new(false),
+        post: UnsafeCell::new(ngx_http_posted_request_t {
+            request: ptr::null_mut(),
+            next: ptr::null_mut(),
+        }),
+        thread_task: Cell::new(ptr::null_mut()),
+    })?;
+    // SAFETY: the request is alive. nginx runs its cleanups once, last added first: those of the
+    // upstreams that the handler will use come before this one. The task's own count is given
+    // back by the finalization in resume(); the content phase gives back the one that it holds.
     unsafe {
-        let r = r.as_ptr();
-        (*(*r).main).set_count((*(*r).main).count() + 1);
-        (*r).read_event_handler = Some(on_event);
-        (*r).write_event_handler = Some(on_event);
+        let raw = r.as_ptr();
+        let added = ngx_http_cleanup_add(raw, 0).as_mut().ok_or(OutOfMemory)?;
+        added.handler = Some(cleanup);
+        added.data = raw.cast();
+        r.set_ctx(task);
+        (*raw).set_count((*raw).count() + 1);
+        (*raw).read_event_handler = Some(on_event);
+        (*raw).write_event_handler = Some(on_event);
     }
     resume(r);
-    NGX_DONE as Status
+    Ok(())
+}
+
+/// nginx's cleanup of the client's request. A thread may be about to publish a file: what becomes
+/// of it has to be recorded, so the handler is kept until done() in thread.rs.
+unsafe extern "C" fn cleanup(data: *mut c_void) {
+    // SAFETY: start() put the request there, which nginx frees after its cleanups.
+    unsafe {
+        let raw = data.cast::<ngx_http_request_t>();
+        let Some(task) = Request::from_ptr(raw).and_then(of) else { return };
+        task.ended.set(true);
+        if (*raw).blocked() == 0 {
+            task.drop_handler();
+        }
+    }
+}
+
+/// Ends a request that nginx has cleaned up while a thread worked for it: the handler sees what
+/// the thread has done, and is dropped. False if the request goes on as ever.
+pub(super) fn end(r: Request, task: &Task) -> bool {
+    if !task.ended.get() {
+        return false;
+    }
+    if let Ok(mut slot) = task.handler.try_borrow_mut() {
+        if let Some(handler) = slot.as_mut() {
+            let mut context = Context::from_waker(Waker::noop());
+            // Its answer, if it comes to one, is for nobody.
+            _ = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut context)));
+        }
+    }
+    task.drop_handler();
+    // SAFETY: the request is alive; nginx waits for the last of its threads.
+    unsafe { ngx_http_finalize_request(r.as_ptr(), NGX_ERROR as ngx_int_t) };
+    true
 }
 
 /// nginx's read and write event handler of a request with a task.
@@ -116,12 +175,18 @@ fn finish(r: Request, task: &Task, reply: Option<&Reply>) {
 
 /// Has nginx run the request's write event handler soon.
 pub(super) fn post(r: Request) {
-    // SAFETY: the request is alive. Without memory for the entry the request would never be
-    // looked at again: it ends as nginx ends its own in that case.
+    let Some(task) = of(r) else { return };
+    // SAFETY: the request is alive, and so are the entries of its list; ours goes in only if it is
+    // not there.
     unsafe {
-        if ngx_http_post_request(r.as_ptr(), core::ptr::null_mut()) != NGX_OK as ngx_int_t {
-            ngx_http_finalize_request(r.as_ptr(), NGX_ERROR as ngx_int_t);
+        let mut entry = (*r.as_ptr()).posted_requests;
+        while !entry.is_null() {
+            if entry == task.post.get() {
+                return;
+            }
+            entry = (*entry).next;
         }
+        ngx_http_post_request(r.as_ptr(), task.post.get());
     }
 }
 
@@ -131,14 +196,38 @@ pub(super) fn shelter(r: Request, task: &Task) {
     // SAFETY: the connection lives as long as the request.
     unsafe {
         let c = r.connection();
-        if task.body_complete.get() && (*c).error() != 0 && task.handler_pending() {
+        let left = (*c).error() != 0 && !is_closing(r);
+        if left && task.body_complete.get() && task.handler_pending() {
             (*c).set_error(0);
             task.client_gone.set(true);
         }
     }
 }
 
+/// nginx itself closes the connection (worker_shutdown_timeout).
+fn is_closing(r: Request) -> bool {
+    // SAFETY: the connection lives as long as the request, the HTTP/2 connection as its streams.
+    unsafe {
+        #[cfg(ngx_http_v2)]
+        if let Some(stream) = (*r.as_ptr()).stream.as_ref() {
+            return (*(*stream.connection).connection).close() != 0;
+        }
+        (*r.connection()).close() != 0
+    }
+}
+
 impl Task {
+    /// Nothing can be asked of the children any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    fn drop_handler(&self) {
+        // Dropped outside of the borrow: its guards may look at the task.
+        let handler = self.handler.try_borrow_mut().ok().and_then(|mut slot| slot.take());
+        drop(handler);
+    }
+
     fn handler_pending(&self) -> bool {
         self.handler.try_borrow().map_or(true, |slot| slot.is_some())
     }

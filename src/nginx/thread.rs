@@ -4,11 +4,14 @@ use core::ffi::c_void;
 use core::future::{poll_fn, Future};
 use core::task::Poll;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nginx_sys::*;
 
+use super::log::{self, Level};
 use super::request::Request;
+use super::task;
 
 /// The job panicked, or there was no memory or no room in the queue for it.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +56,16 @@ fn thread_pool(r: Request) -> Option<*mut ngx_thread_pool_t> {
     }
 }
 
+/// A job that takes longer is worth a line in the log, as with nginx's own.
+const LONG: ngx_msec_t = 60_000;
+
 /// What the event loop and the thread share; whoever comes last frees it.
 struct Job<T, F> {
     work: Mutex<Option<F>>,
     result: Mutex<Option<Result<T, NotRun>>>,
+    /// nginx has taken the task back. The result may be there before, while the task is not free
+    /// for another job.
+    done: AtomicBool,
     r: *mut ngx_http_request_t,
 }
 
@@ -80,16 +89,27 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let raw = r.as_ptr();
-    let job = Arc::new(Job { work: Mutex::new(Some(work)), result: Mutex::new(None), r: raw });
+    let job = Arc::new(Job {
+        work: Mutex::new(Some(work)),
+        result: Mutex::new(None),
+        done: AtomicBool::new(false),
+        r: raw,
+    });
 
     // SAFETY: the task lies in the request's pool, which `blocked` keeps until the job is done:
-    // nginx frees no request with a blocked count. `ctx` carries a reference to the job, which
-    // done() takes back.
+    // nginx frees no request with a blocked count. A handler waits for one job before it posts
+    // the next, so the task is free. `ctx` carries a reference to the job, which done() takes
+    // back.
     unsafe {
-        let task = ngx_thread_task_alloc(r.pool(), 0);
-        if task.is_null() {
+        let slot = &task::of(r).ok_or(NotRun)?.thread_task;
+        if slot.get().is_null() {
+            slot.set(ngx_thread_task_alloc(r.pool(), 0));
+        }
+        let task = slot.get();
+        if task.is_null() || (*task).event.active() != 0 {
             return Err(NotRun);
         }
+        (*task).event = core::mem::zeroed();
         let shared = Arc::into_raw(Arc::clone(&job));
         (*task).ctx = shared.cast_mut().cast();
         (*task).handler = Some(run::<T, F>);
@@ -100,11 +120,16 @@ where
             drop(Arc::from_raw(shared));
             return Err(NotRun);
         }
+        // A worker that is to exit waits for timers, not for threads.
+        ngx_add_timer(&mut (*task).event, LONG);
         (*raw).set_blocked((*raw).blocked() + 1);
         (*raw).set_aio(1);
     }
 
     Ok(poll_fn(move |_| {
+        if !job.done.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
         let mut result = job.result.lock().unwrap_or_else(PoisonError::into_inner);
         result.take().map_or(Poll::Pending, Poll::Ready)
     }))
@@ -124,15 +149,29 @@ unsafe extern "C" fn run<T, F: FnOnce() -> T>(ctx: *mut c_void, _log: *mut ngx_l
 unsafe extern "C" fn done<T, F>(event: *mut ngx_event_t) {
     // SAFETY: nginx calls this once for a posted task; the request is alive, see post().
     unsafe {
+        if (*event).timedout() != 0 {
+            log::write(
+                (*event).log,
+                Level::Alert,
+                format_args!("filedist: a disk has kept a thread for {} s", LONG / 1000),
+            );
+            (*event).set_timedout(0);
+            return;
+        }
+        if (*event).timer_set() != 0 {
+            ngx_del_timer(event);
+        }
         let job = Arc::from_raw((*event).data.cast::<Job<T, F>>().cast_const());
         let raw = job.r;
         let c = (*raw).connection;
+        job.done.store(true, Ordering::Release);
         drop(job);
         (*raw).set_blocked((*raw).blocked() - 1);
         (*raw).set_aio(0);
 
-        // The task's handler, or nginx's own if the request was terminated meanwhile.
-        if let Some(handler) = (*raw).write_event_handler {
+        let ended = Request::from_ptr(raw)
+            .is_some_and(|r| task::of(r).is_some_and(|task| task::end(r, task)));
+        if let (false, Some(handler)) = (ended, (*raw).write_event_handler) {
             handler(raw);
         }
         ngx_http_run_posted_requests(c);

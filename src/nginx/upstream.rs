@@ -7,6 +7,7 @@ use core::ptr;
 use nginx_sys::*;
 
 use super::feed;
+use super::log::{self, Level};
 use super::pool;
 use super::request::Request;
 use super::subrequest::{self, Subrequest};
@@ -84,10 +85,15 @@ struct PeerData {
     /// A delivery's next address, and how many are left.
     next: *mut ngx_http_upstream_rr_peer_t,
     left: usize,
+    delivery: Option<&'static Subrequest>,
     /// The upstream, of a request that is asked of the children in turn.
     u: *mut ngx_http_upstream_t,
     /// A child could not be asked.
     failed: bool,
+    /// Since then nginx believes that one child more is left than there is.
+    one_more: bool,
+    /// The children that it may ask have been asked.
+    asked: bool,
 }
 
 /// `peer.init_upstream`: round robin's, with another `peer.init`.
@@ -122,9 +128,10 @@ unsafe extern "C" fn init_peer(
             return rc;
         }
         match Request::from_ptr(r).and_then(subrequest::of) {
-            Some(delivery) => init_delivery(u, data.as_mut(), delivery),
+            Some(delivery) => return init_delivery(u, data.as_mut(), delivery),
             None => {
                 data.as_mut().u = u;
+                (*u).peer.get = Some(get_fallback);
                 (*u).peer.free = Some(free_fallback);
             }
         }
@@ -135,27 +142,49 @@ unsafe extern "C" fn init_peer(
 /// # Safety
 ///
 /// `u` is the upstream of the subrequest, after round robin's own initialisation.
-unsafe fn init_delivery(u: *mut ngx_http_upstream_t, data: &mut PeerData, delivery: &Subrequest) {
+unsafe fn init_delivery(
+    u: *mut ngx_http_upstream_t,
+    data: &mut PeerData,
+    delivery: &'static Subrequest,
+) -> ngx_int_t {
     let child = &delivery.child;
     data.round_robin.peers = child.peers;
     data.next = child.first;
     data.left = child.addresses;
+    data.delivery = Some(delivery);
     // SAFETY: the caller vouches for `u`; the subrequest outlives it.
     unsafe {
         (*u).peer.get = Some(get_child);
         (*u).peer.tries = child.addresses;
         // "proxy_store" is for what is asked of a child, not for its receipts.
         (*u).set_store(0);
+        delivery.reader().hook(u);
+        let stock = (*u)
+            .output
+            .output_filter
+            .is_some_and(|filter| ptr::fn_addr_eq(filter, ngx_chain_writer as OutputFilter));
+        if !stock {
+            // HTTP/2 to the child frames the body in a filter of its own.
+            let message = format_args!("filedist needs \"proxy_http_version\" 1.0 or 1.1");
+            log::write((*u).peer.log, Level::Error, message);
+            return NGX_ERROR as ngx_int_t;
+        }
         (*u).output.output_filter = Some(feed::send);
         (*u).output.filter_ctx = ptr::from_ref(delivery).cast_mut().cast();
     }
+    NGX_OK as ngx_int_t
 }
+
+type OutputFilter = unsafe extern "C" fn(*mut c_void, *mut ngx_chain_t) -> ngx_int_t;
 
 /// `peer.get` of a delivery: the child's next address that is not known to be dead.
 unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
     // SAFETY: init_peer() put `data` there; the peers live as long as the upstream.
     unsafe {
         let data = &mut *data.cast::<PeerData>();
+        if let Some(delivery) = data.delivery {
+            delivery.feed.restart();
+        }
         if (*pc).cached() != 0 && !data.round_robin.current.is_null() {
             // The child had closed a kept connection: nginx wants another one to the same.
             let same = data.round_robin.current;
@@ -174,11 +203,23 @@ unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void
     }
 }
 
-/// `peer.free` of a request that is asked of the children in turn.
+/// `peer.get` of a request that is asked of the children in turn: round robin's, until as many
+/// were asked as nginx allows.
+unsafe extern "C" fn get_fallback(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: init_peer() put `data` there.
+    unsafe {
+        if (*data.cast::<PeerData>()).asked {
+            return NGX_BUSY as ngx_int_t;
+        }
+        ngx_http_upstream_get_round_robin_peer(pc, data)
+    }
+}
+
+/// `peer.free` of the same.
 ///
-/// When the last one says 404 and another could not be asked, nobody knows whether the file is
-/// there: 502. One try more than there are children left has nginx look for a further one after
-/// that 404; round robin has none, and nginx ends the request with 502.
+/// When the last child says 404 and another could not be asked, nobody knows whether the file is
+/// there: 502. nginx passes a 404 on where it has no child left; so it is told of one more, and
+/// when it comes for that, get_fallback() has none and nginx ends the request with 502.
 unsafe extern "C" fn free_fallback(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -198,8 +239,13 @@ unsafe extern "C" fn free_fallback(
         }
         let state = state & !FAILED | failed;
         ngx_http_upstream_free_round_robin_peer(pc, round_robin, state);
-        if data.failed && (*pc).tries == 1 {
-            (*pc).tries = 2;
+        if (*pc).tries == 1 {
+            if data.one_more {
+                data.asked = true;
+            } else if data.failed {
+                data.one_more = true;
+                (*pc).tries = 2;
+            }
         }
     }
 }
