@@ -195,6 +195,17 @@ def spread(values, digits=3):
     return f"{min(values):.{digits}f}..{max(values):.{digits}f} in {len(values)} runs"
 
 
+def interval(values):
+    """Where the median of more and more runs would lie, with 95 % confidence (sign test)."""
+    values = sorted(values)
+    outside = max(0, int(len(values) / 2 - 0.98 * len(values) ** 0.5))
+    return values[outside], values[-1 - outside]
+
+
+def sure(values):
+    return "median sure to %.3f..%.3f, %d pairs" % (*interval(values), len(values))
+
+
 def stop(process, seconds=5):
     if process.poll() is not None:
         return

@@ -104,8 +104,8 @@ impl LocConf {
     /// What this node calls itself: `filedist_name`, or the address that the request came to.
     pub(crate) fn node_name(&self, r: &Request) -> Vec<u8> {
         match self.name.eval(r) {
-            Some(name) => name.to_vec(),
-            None => r.server_address(),
+            Some(name) if !name.is_empty() => name.to_vec(),
+            _ => r.server_address(),
         }
     }
 

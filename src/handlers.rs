@@ -19,11 +19,8 @@ pub(crate) fn dispatch(r: Request) -> Status {
     let conf: &'static LocConf = r.conf();
     match r.method() {
         Method::Get => get::handle(r, conf),
-        _ if !r.is_main() => match nginx::pass(r, conf.next()) {
-            Some(status) => status,
-            // Another module's subrequest: only a client's request has a body to store.
-            None => 405,
-        },
+        // Not 405 for a delivery; another module's subrequest has no body of its own to store.
+        _ if !r.is_main() => nginx::pass(r, conf.next()).unwrap_or(405),
         Method::Put => change(r, conf, Verb::Store),
         Method::Delete => change(r, conf, Verb::Delete),
         Method::Other => method_not_allowed(r, "GET, HEAD, PUT, DELETE"),

@@ -22,7 +22,7 @@ pub(crate) mod upstream;
 mod headers {
     //! What bindgen made of abi.h (build.rs).
     #![allow(dead_code, non_camel_case_types, non_upper_case_globals, non_snake_case)]
-    #![allow(unreachable_pub, missing_docs, clippy::all)]
+    #![allow(missing_docs, clippy::all, clippy::undocumented_unsafe_blocks)]
     include!(concat!(env!("OUT_DIR"), "/headers.rs"));
 }
 

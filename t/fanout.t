@@ -1324,3 +1324,27 @@ PUT /a
 hello
 --- response_body
 success: root/a stored: 5 bytes
+
+
+
+=== TEST 95: two children, a kept connection that one has closed - another one
+--- http_config eval
+main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_C2') =~ s/filedist_fanout;/filedist_fanout; keepalive 4;/r
+--- init: child(sub ($c) { serve($c, sub ($got, $n) { $n == 1 ? "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" : undef }) })
+--- request eval
+["PUT /1\nhello", "PUT /2\nhello"]
+--- error_code eval: [201, 201]
+--- response_body_like eval
+[map qr{^success: 127\.0\.0\.1:$ENV{TEST_NGINX_S}/$_ stored: 5 bytes$}m, 1, 2]
+--- after: is(missing_log(), '', 'nothing is missing')
+
+
+
+=== TEST 96: two children, a kept connection that one has closed - is no failure that max_fails counts
+--- http_config eval
+main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_C2') =~ s/filedist_fanout;/filedist_fanout; keepalive 4;/r
+--- init: child(sub ($c) { serve($c, sub ($got, $n) { $n == 1 ? "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" : undef }) })
+--- request eval
+[map "PUT /$_\nhello", 1 .. 5]
+--- error_code eval: [(201) x 5]
+--- after: is(missing_log(), '', 'nothing is missing')

@@ -270,6 +270,16 @@ unsafe fn take_over(
                 child.next = parent.next;
                 child.upstream = parent.upstream;
             }
+            None if parent.next.is_some() && !said_here => {
+                return Err(refuse(
+                    cf,
+                    format_args!(
+                        "\"filedist on\" is inherited here, \"proxy_pass\" is not: files of this \
+                         location would reach no child; repeat \"proxy_pass\", or say \"filedist \
+                         off\" or, for files of this node alone, \"filedist on\" in this location"
+                    ),
+                ));
+            }
             None => {}
         }
 

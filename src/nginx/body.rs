@@ -221,7 +221,7 @@ impl Piece {
             // SAFETY: the chain is ours until drop; nginx's unbuffered reading yields buffers in
             // memory, whose bytes do not move before they are marked as used.
             unsafe {
-                let buf = &*(*link.as_ref()?).buf;
+                let buf = &*link.as_ref()?.buf;
                 link = (*link).next;
                 if buf.pos.is_null() {
                     return Some(&[][..]);

@@ -186,7 +186,7 @@ pub(crate) fn root(core: &ngx_http_core_loc_conf_t) -> Option<&Path> {
 /// `path` belongs to the configuration.
 pub(crate) unsafe fn directory<'a>(path: *const ngx_path_t) -> Option<&'a Path> {
     // SAFETY: the caller vouches for it.
-    unsafe { path.as_ref() }.map(|path| os::path((*path).name.as_bytes()))
+    unsafe { path.as_ref() }.map(|path| os::path(path.name.as_bytes()))
 }
 
 /// Has nginx create the directory `name` below `parent` before workers start, for their user.

@@ -155,6 +155,7 @@ unsafe fn init_delivery(
     // SAFETY: the caller vouches for `u`; the subrequest outlives it.
     unsafe {
         (*u).peer.get = Some(get_child);
+        (*u).peer.free = Some(free_child);
         (*u).peer.tries = child.addresses;
         // "proxy_store" is for what is asked of a child, not for its receipts.
         (*u).set_store(0);
@@ -200,6 +201,22 @@ unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void
             }
         }
         NGX_BUSY as ngx_int_t
+    }
+}
+
+/// `peer.free` of a delivery. A kept connection that the child has closed is no failure of the
+/// child: nginx tries another one, and if that counted, the child would be skipped for
+/// `fail_timeout`.
+unsafe extern "C" fn free_child(
+    pc: *mut ngx_peer_connection_t,
+    data: *mut c_void,
+    state: ngx_uint_t,
+) {
+    // SAFETY: init_peer() put `data` there.
+    unsafe {
+        let stale = (*pc).cached() != 0;
+        let state = if stale { state & !(NGX_PEER_FAILED as ngx_uint_t) } else { state };
+        ngx_http_upstream_free_round_robin_peer(pc, data, state);
     }
 }
 
