@@ -715,6 +715,7 @@ success: tree.example PUT  audio/mpeg
     location / { filedist on; proxy_pass http://children; }
     location /status { stub_status; }
 --- init
+package main;
 (undef, undef, $main::before) = http_get(server_port(), '/status');
 --- request eval
 [(map "PUT /$_.txt\nhello", 1 .. 3), "DELETE /1.txt", "PUT /\nx", "GET /2.txt"]

@@ -470,6 +470,7 @@ GET /
 
 === TEST 27: filedist_state - nginx makes the directory, for the worker's user
 --- post_setup_server_root
+package main;
 $ENV{TEST_NGINX_WORKER_USER} = some_user() if $> == 0;
 chmod 0777, data_dir() . '/root';
 --- config
@@ -919,6 +920,7 @@ two servers use the state directory
 
 === TEST 58: one state directory for two servers, the second by a symbolic link - refused
 --- post_setup_server_root
+package main;
 mkdir data_dir() . '/state';
 symlink 'state', data_dir() . '/link';
 --- http_config
@@ -1014,6 +1016,7 @@ lie inside one another
 
 === TEST 64: state inside of root by a symbolic link - refused
 --- post_setup_server_root
+package main;
 mkdir data_dir() . '/root/d';
 symlink 'root/d', data_dir() . '/link';
 --- config
@@ -1029,6 +1032,7 @@ lie inside one another
 
 === TEST 65: root inside of state by a symbolic link - refused
 --- post_setup_server_root
+package main;
 mkdir data_dir() . "/$_" for qw(state state/files);
 symlink 'state/files', data_dir() . '/link';
 --- config

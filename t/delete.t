@@ -233,6 +233,7 @@ kept
 >>> root/d/kept.txt
 kept
 --- init
+package main;
 symlink '../kept.txt', data_dir() . '/root/a';
 symlink 'd', data_dir() . '/root/b';
 symlink 'nothing', data_dir() . '/root/c';
@@ -253,6 +254,7 @@ ok(!-l data_dir() . "/root/$_", "$_ is gone") for qw(a b c);
 >>> root/d/a.txt
 old
 --- init
+package main;
 symlink 'd', data_dir() . '/root/l';
 --- request
 DELETE /l/a.txt
@@ -275,6 +277,7 @@ kept
 >>> root/d/g
 old
 --- init
+package main;
 symlink 'd', data_dir() . '/root/l';
 symlink 'f', data_dir() . '/root/d/m';
 --- request eval
@@ -369,6 +372,7 @@ root/joe/www/a.txt
 
 === TEST 25: delete, names of any bytes
 --- init
+package main;
 open my $file, '>', data_dir() . "/root/$_" for "a b", "\xFF", "a\nb", "a%b", "?";
 --- request eval
 ["DELETE /a%20b", "DELETE /%FF", "DELETE /a%0Ab", "DELETE /a%25b", "DELETE /%3F"]
@@ -418,6 +422,7 @@ root/a.txt
 >>> root/a.txt
 old
 --- init
+package main;
 open $main::reader, '<', data_dir() . '/root/a.txt';
 --- request
 DELETE /a.txt

@@ -481,6 +481,7 @@ qr{\r\nContent-Range: bytes 0-1/11\r\n\r\n01\r\n.*\r\nContent-Range: bytes 4-5/1
 >>> root/a.txt
 here
 --- init
+package main;
 utime 1000000000, 1000000000, data_dir() . '/root/a.txt';
 --- request eval
 [("GET /a.txt") x 4]
@@ -496,6 +497,7 @@ utime 1000000000, 1000000000, data_dir() . '/root/a.txt';
 >>> c2/a.txt
 of c2
 --- init
+package main;
 utime 1000000000, 1000000000, data_dir() . '/c2/a.txt';
 --- request eval
 [("GET /a.txt") x 4]
@@ -525,6 +527,7 @@ If-Match: "x"
 >>> c2/a.txt
 of c2
 --- init
+package main;
 utime 1000000000, 1000000000, data_dir() . '/c2/a.txt';
 --- request eval
 ["GET /a.txt", "GET /a.txt"]
@@ -553,6 +556,7 @@ here
 
 === TEST 35: get, names of any bytes, from a child
 --- init
+package main;
 write_data("c2/$_", $_) for "a b", "\xC3\xBC", "\xFF", "a%b", "a?b", "a#b", "a\nb", "a+b";
 --- request eval
 ["GET /a%20b", "GET /%C3%BC", "GET /%FF", "GET /a%25b", "GET /a%3Fb", "GET /a%23b", "GET /a%0Ab", "GET /a+b"]
@@ -565,6 +569,7 @@ write_data("c2/$_", $_) for "a b", "\xC3\xBC", "\xFF", "a%b", "a?b", "a#b", "a\n
 
 === TEST 36: get, large, from a child
 --- init
+package main;
 write_data('c2/a.txt', CORE::join ' ', 1 .. 200_000);
 --- request
 GET /a.txt
@@ -575,6 +580,7 @@ CORE::join ' ', 1 .. 200_000
 
 === TEST 37: get, empty, here and from a child
 --- init
+package main;
 write_data('root/a.txt', '');
 write_data('c2/b.txt', '');
 --- request eval
@@ -681,6 +687,7 @@ here
 >>> c1/l
 of c1
 --- init
+package main;
 symlink 'a.txt', data_dir() . '/root/l';
 --- request
 GET /l
@@ -959,6 +966,7 @@ qr{\[error\] .*open\(\) "\S+/root/none" failed \(2: No such file or directory\)}
 >>> root/a.txt
 0123456789
 --- init
+package main;
 utime 1000000000, 1000000000, data_dir() . '/root/a.txt';
 --- request eval
 [("GET /a.txt") x 5]

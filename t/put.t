@@ -174,6 +174,7 @@ root/a.txt three
 
 === TEST 4: put, new directories - made, 0755, files 0644
 --- init
+package main;
 umask 022;
 --- request
 PUT /a/b/c.txt
@@ -194,6 +195,7 @@ for (sort keys %mode) {
 >>> root/a.txt
 old
 --- init
+package main;
 open $main::reader, '<', data_dir() . '/root/a.txt';
 --- request
 PUT /a.txt
@@ -213,6 +215,7 @@ is(readline $main::reader, "old\n", 'the reader reads on');
 >>> root/a.txt
 old
 --- init
+package main;
 link data_dir() . '/root/a.txt', data_dir() . '/root/b.txt';
 --- request
 PUT /a.txt
@@ -873,6 +876,7 @@ qr/\[error\] .*failed \(2: No such file or directory\)/
 --- skip_eval: 6: !main::nobody_may_enter()
 --- dirs: root/d
 --- post_setup_server_root
+package main;
 as_nobody();
 chmod 0555, data_dir() . '/root/d';
 --- request
@@ -892,6 +896,7 @@ root/d/*
 --- skip_eval: 5: !main::nobody_may_enter()
 --- dirs: root/d
 --- post_setup_server_root
+package main;
 as_nobody();
 chmod 0555, data_dir() . '/root/d';
 --- request
@@ -910,6 +915,7 @@ root/d/*
 >>> root/a.txt
 old
 --- init
+package main;
 chmod 0444, data_dir() . '/root/a.txt';
 --- request
 PUT /a.txt
@@ -923,6 +929,7 @@ root/a.txt hello
 === TEST 58: put, disk full - 507, logged, the old file stays, room is free again
 --- skip_eval: 12: !main::may_mount()
 --- post_setup_server_root
+package main;
 mount_tmpfs('root', 'size=200k');
 write_data('root/a.txt', 'old');
 --- request eval
@@ -946,6 +953,7 @@ root/b
 === TEST 59: put, chunked, disk full - 507, the connection ends
 --- skip_eval: 4: !main::may_mount()
 --- post_setup_server_root
+package main;
 mount_tmpfs('root', 'size=200k');
 --- request: HEAD /a
 --- error_code: 404
@@ -961,6 +969,7 @@ root/a
 === TEST 60: put, no inode left for a directory - 507
 --- skip_eval: 4: !main::may_mount()
 --- post_setup_server_root
+package main;
 mount_tmpfs('root', 'size=200k,nr_inodes=3');
 --- request
 PUT /d/e/f/a.txt
@@ -975,6 +984,7 @@ root/d/e/f/a.txt
 === TEST 61: put, another file system below the root - stored there
 --- skip_eval: 6: !main::may_mount()
 --- post_setup_server_root
+package main;
 mount_tmpfs('root/m', 'size=200k');
 --- request eval
 ["PUT /m/a.txt\nhello", "PUT /m/d/a.txt\nhello", "PUT /m/a.txt\nagain"]
@@ -989,6 +999,7 @@ root/m/d/a.txt hello
 === TEST 62: put, a read-only file system - refused, logged
 --- skip_eval: 5: !main::may_mount()
 --- post_setup_server_root
+package main;
 mount_tmpfs('root', 'size=200k');
 write_data('root/a.txt', 'old');
 system('mount', '-o', 'remount,ro', data_dir() . '/root');
@@ -1167,6 +1178,7 @@ root/d/a.txt again
 >>> kept.txt
 old
 --- init
+package main;
 symlink '../kept.txt', data_dir() . '/root/a.txt';
 --- request
 PUT /a.txt
@@ -1182,6 +1194,7 @@ ok(!-l data_dir() . '/root/a.txt', 'a.txt is a file');
 
 === TEST 73: put, over a symbolic link to nothing - replaced, nothing made elsewhere
 --- init
+package main;
 symlink '../elsewhere.txt', data_dir() . '/root/a.txt';
 --- request
 PUT /a.txt
@@ -1197,6 +1210,7 @@ elsewhere.txt
 === TEST 74: put, over a symbolic link to a directory - 409, it stays
 --- dirs: root/d
 --- init
+package main;
 symlink 'd', data_dir() . '/root/a';
 --- request
 PUT /a
@@ -1210,6 +1224,7 @@ is(readlink data_dir() . '/root/a', 'd', 'it is a link');
 === TEST 75: put, through a symbolic link within the root
 --- dirs: root/d
 --- init
+package main;
 symlink 'd', data_dir() . '/root/l';
 --- request
 PUT /l/a.txt
@@ -1233,6 +1248,7 @@ old
 >>> root/e/g
 old
 --- init
+package main;
 symlink 'd', data_dir() . '/root/l';
 symlink 'f', data_dir() . '/root/d/m';
 --- request eval
@@ -1256,6 +1272,7 @@ root/d/a.txt
     filedist on;
     disable_symlinks on from=$document_root;
 --- init
+package main;
 symlink 'nothing', data_dir() . '/root/l';
 --- request
 PUT /l
@@ -1274,6 +1291,7 @@ is(readlink data_dir() . '/root/l', 'nothing', 'it is a link');
     disable_symlinks if_not_owner from=$document_root;
 --- dirs: root/d
 --- init
+package main;
 symlink 'd', data_dir() . '/root/l';
 --- request
 PUT /l/a.txt
@@ -1490,6 +1508,7 @@ success: root/a.txt stored: 5 bytes
 === TEST 91: put, a file system without O_TMPFILE - stored, no temporary file left
 --- skip_eval: 14: !main::without_tmpfile()
 --- post_setup_server_root
+package main;
 $ENV{LD_PRELOAD} = without_tmpfile();
 --- data_files
 >>> root/old.txt
@@ -1510,6 +1529,7 @@ root/old.txt hello
 === TEST 92: put, a file system without O_TMPFILE, the client goes in the middle - no temporary file left
 --- skip_eval: 4: !main::without_tmpfile()
 --- post_setup_server_root
+package main;
 $ENV{LD_PRELOAD} = without_tmpfile();
 --- request
 PUT /a.txt

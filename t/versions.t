@@ -178,6 +178,7 @@ is(mtime('root/a.txt'), '1763810645123456789', 'the mtime');
 >>> root/a.txt
 newer
 --- init
+package main;
 $main::version = touch('root/a.txt', -10);
 --- request
 PUT /a.txt
@@ -303,6 +304,7 @@ package main;
 >>> root/a.txt
 copied
 --- init
+package main;
 $main::version = touch('root/a.txt', 3600);
 --- request
 PUT /a.txt
@@ -325,6 +327,7 @@ is(mtime('root/a.txt'), $main::version + 1, 'the mtime');
 >>> c1/a.txt
 copied
 --- init
+package main;
 touch('c1/a.txt', 100);
 --- request
 PUT /a.txt
@@ -353,6 +356,7 @@ old
 >>> c1/a.txt
 old
 --- init
+package main;
 $main::version = touch($_, 100) for qw(root/a.txt c1/a.txt);
 --- request
 PUT /a.txt
@@ -464,6 +468,7 @@ old
 >>> c1/a.txt
 old
 --- init
+package main;
 touch($_, 100) for qw(root/a.txt c1/a.txt);
 --- request
 DELETE /a.txt
