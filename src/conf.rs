@@ -1,7 +1,8 @@
-//! What the directives say. nginx makes and merges these structures (conf/commands.rs); handlers
-//! read them.
+//! What the directives say. nginx makes these structures (conf/commands.rs) and merges them
+//! (conf/merge.rs); handlers read them.
 
 pub(crate) mod commands;
+pub(crate) mod merge;
 
 use core::ptr;
 use std::path::{Path, PathBuf};

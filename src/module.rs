@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 
 use nginx_sys::*;
 
-use crate::conf::commands;
+use crate::conf::{commands, merge};
 use crate::handlers;
 use crate::nginx::{Request, Status};
 use crate::pages;
@@ -19,11 +19,11 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: None,
     postconfiguration: Some(commands::postconfiguration),
     create_main_conf: Some(commands::create_main_conf),
-    init_main_conf: Some(commands::init_main_conf),
+    init_main_conf: Some(merge::init_main_conf),
     create_srv_conf: Some(commands::create_srv_conf),
-    merge_srv_conf: Some(commands::merge_srv_conf),
+    merge_srv_conf: Some(merge::merge_srv_conf),
     create_loc_conf: Some(commands::create_loc_conf),
-    merge_loc_conf: Some(commands::merge_loc_conf),
+    merge_loc_conf: Some(merge::merge_loc_conf),
 };
 
 /// The entry in nginx's table of modules.

@@ -76,7 +76,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
 impl Zone {
     /// The zone of the running configuration.
     pub(crate) fn of(zone: *const ngx_shm_zone_t) -> Option<Zone> {
-        // SAFETY: commands.rs passes what add() returned, after nginx has called init().
+        // SAFETY: merge.rs passes what add() returned, after nginx has called init().
         let data = unsafe { zone.as_ref()?.data };
         (!data.is_null()).then_some(Zone(data.cast()))
     }

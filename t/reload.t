@@ -5,6 +5,7 @@ use Filedist;
 
 use Time::HiRes qw(sleep time);
 
+plan skip_all => 'valgrind hides the title that tells a worker' if $ENV{TEST_NGINX_USE_VALGRIND};
 plan 'no_plan';
 no_root_location();
 prepare_dirs(qw(root c1 c2));
@@ -24,8 +25,6 @@ sub leaf ($name) {
         }
         END
 }
-
-our $more = '';
 
 add_block_preprocessor(sub ($block) {
     if (!defined $block->request) {

@@ -50,6 +50,8 @@ nginx_binary() {
         printf '%s\n' "$TEST_NGINX_BINARY"
     elif [ -x "${NGINX_BUILD_DIR:-/nonexistent}/nginx" ]; then
         printf '%s\n' "$NGINX_BUILD_DIR/nginx"
+    elif [ -n "${NGINX_SOURCE_DIR:-}${NGINX_BUILD_DIR:-}" ]; then
+        return 1                # the installed one is another
     else
         PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx
     fi

@@ -1,0 +1,401 @@
+//! How the configuration of a location comes about from those around it, and what is refused
+//! because it cannot work.
+
+#![allow(unsafe_code)]
+
+use core::ffi::{c_char, c_void};
+use core::ptr;
+use std::path::{Component, Path, PathBuf};
+
+use nginx_sys::*;
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+
+use super::{LocConf, MainConf, SrvConf, UNSET_SIZE};
+use crate::module;
+use crate::nginx::{conf, Handler, Upstream};
+use crate::zone;
+
+/// Size of the shared memory where `filedist_zone` does not say.
+const DEFAULT_ZONE_SIZE: usize = 8 * 1024 * 1024;
+/// The least that nginx's allocator and the commit locks need.
+const MIN_ZONE_SIZE: usize = 32 * 1024;
+
+/// A failed configuration, which emerg() has told the user about.
+pub(super) struct Refused;
+
+/// Says why the configuration cannot work.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read.
+pub(super) unsafe fn refuse(cf: *mut ngx_conf_t, message: core::fmt::Arguments<'_>) -> Refused {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe { conf::emerg(cf, message) };
+    Refused
+}
+
+pub(super) fn conf_result(result: Result<(), Refused>) -> *mut c_char {
+    match result {
+        Ok(()) => NGX_CONF_OK,
+        Err(Refused) => NGX_CONF_ERROR,
+    }
+}
+
+pub(crate) unsafe extern "C" fn init_main_conf(
+    cf: *mut ngx_conf_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx passes what create_main_conf() made.
+    unsafe {
+        let main = &mut *conf.cast::<MainConf>();
+        if main.zone_size == UNSET_SIZE {
+            main.zone_size = DEFAULT_ZONE_SIZE;
+        }
+        if main.zone_size < MIN_ZONE_SIZE {
+            let message = format_args!(
+                "\"filedist_zone\" is too small: give it at least {}k, or leave it out for {}m",
+                MIN_ZONE_SIZE / 1024,
+                DEFAULT_ZONE_SIZE / 1024 / 1024
+            );
+            return conf_result(Err(refuse(cf, message)));
+        }
+        NGX_CONF_OK
+    }
+}
+
+pub(crate) unsafe extern "C" fn merge_srv_conf(
+    _cf: *mut ngx_conf_t,
+    parent: *mut c_void,
+    child: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx passes what create_srv_conf() made.
+    unsafe {
+        let (parent, child) = (&*parent.cast::<SrvConf>(), &mut *child.cast::<SrvConf>());
+        if child.state.is_null() {
+            child.state = parent.state;
+        }
+    }
+    NGX_CONF_OK
+}
+
+pub(crate) unsafe extern "C" fn merge_loc_conf(
+    cf: *mut ngx_conf_t,
+    parent: *mut c_void,
+    child: *mut c_void,
+) -> *mut c_char {
+    const UNSET: ngx_flag_t = NGX_CONF_UNSET as ngx_flag_t;
+
+    // SAFETY: nginx passes what create_loc_conf() made, with `cf` at the location of `child`. The
+    // proxy module has merged all locations already: nginx merges module by module, and a
+    // dynamic module comes after the built-in ones.
+    unsafe {
+        let (parent, child) = (&*parent.cast::<LocConf>(), &mut *child.cast::<LocConf>());
+        let said_here = child.enable != UNSET;
+        if !said_here {
+            child.enable = if parent.enable == UNSET { 0 } else { parent.enable };
+        }
+        if child.name.is_unset() {
+            child.name = parent.name;
+        }
+        child.main = conf::main::<MainConf>(cf);
+
+        if child.missing == 1 {
+            return conf_result(serve_missing(cf, child, said_here && child.enable == 1));
+        }
+        if child.enable == 1 {
+            return conf_result(take_over(cf, parent, child, said_here));
+        }
+        NGX_CONF_OK
+    }
+}
+
+/// `filedist on`: makes the location's content handler ours and keeps the one that was there.
+///
+/// # Safety
+///
+/// `cf` is at the location of `child`.
+unsafe fn take_over(
+    cf: *mut ngx_conf_t,
+    parent: &LocConf,
+    child: &mut LocConf,
+    said_here: bool,
+) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`; core and proxy are merged.
+    unsafe {
+        let core = &mut *conf::core_location(cf);
+        let proxy = &mut *conf::proxy(cf);
+        match core.handler {
+            Some(next) if !proxy.upstream.is_null() => {
+                let upstream = conf::of_upstream::<SrvConf>(proxy.upstream).as_ref();
+                if upstream.is_some_and(|upstream| upstream.fanout && !upstream.balances) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "another load-balancing method follows \"filedist_fanout\" in \
+                             upstream \"{}\": use no other method in this upstream",
+                            (*proxy.upstream).host
+                        ),
+                    ));
+                }
+                if !upstream.is_some_and(|upstream| upstream.fanout) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "\"filedist on\" with \"proxy_pass\" to \"{}\", which has no \
+                             \"filedist_fanout\": add it to that upstream, or say \"filedist \
+                             off\" in this location",
+                            (*proxy.upstream).host
+                        ),
+                    ));
+                }
+                if let Some(directive) = conf::proxy_changes_requests(cf) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "\"filedist on\" with \"{directive}\": the children would get \
+                             something else than what is stored here; remove it, or say \
+                             \"filedist off\" in this location"
+                        ),
+                    ));
+                }
+                child.next = Some(Handler::new(next));
+                child.upstream = Some(Upstream::new(proxy.upstream));
+            }
+            Some(_) if said_here || conf::proxy_has_variables(cf) => {
+                return Err(refuse(
+                    cf,
+                    format_args!(
+                        "\"filedist on\" needs a \"proxy_pass\" with the name of an upstream, \
+                         without variables, or no content handler at all: name an upstream \
+                         that has \"filedist_fanout\", or say \"filedist off\" in this location"
+                    ),
+                ));
+            }
+            // stub_status, fastcgi_pass and such below a server with "filedist on".
+            Some(_) => {
+                child.enable = 0;
+                return Ok(());
+            }
+            None if core.noname() != 0 => {
+                // `if` and `limit_except` blocks are part of their location.
+                child.next = parent.next;
+                child.upstream = parent.upstream;
+            }
+            None if parent.next.is_some() && !said_here => {
+                return Err(refuse(
+                    cf,
+                    format_args!(
+                        "\"filedist on\" is inherited here, \"proxy_pass\" is not: files of this \
+                         location would reach no child; repeat \"proxy_pass\", or say \"filedist \
+                         off\" or, for files of this node alone, \"filedist on\" in this location"
+                    ),
+                ));
+            }
+            None => {}
+        }
+
+        claim_state(cf, child)?;
+        keep_apart(cf, core)?;
+        share_memory(cf)?;
+
+        if child.next.is_some() {
+            // A file that is not here is asked of the children: no error, and the next one is
+            // asked when the first has not got it either, or cannot say (502, 504: it could not
+            // ask its own children).
+            core.log_not_found = 0;
+            proxy.next_upstream |= (NGX_HTTP_UPSTREAM_FT_HTTP_404
+                | NGX_HTTP_UPSTREAM_FT_HTTP_502
+                | NGX_HTTP_UPSTREAM_FT_HTTP_504
+                | NGX_HTTP_UPSTREAM_FT_INVALID_HEADER)
+                as ngx_uint_t;
+        }
+        core.handler = Some(module::content_handler);
+        Ok(())
+    }
+}
+
+/// The server's state directory, which no other server may use.
+///
+/// # Safety
+///
+/// `cf` is at the location of `child`.
+unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let main = &mut *conf::main::<MainConf>(cf);
+        let server = &mut *conf::server::<SrvConf>(cf);
+        if server.state.is_null() {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist on\" without \"filedist_state\": name a directory of this \
+                     server's own, outside of \"root\", for example \"filedist_state \
+                     /var/lib/nginx/filedist;\""
+                ),
+            ));
+        }
+        let state = conf::directory(server.state).map(real_path).unwrap_or_default();
+        let this: *const SrvConf = server;
+        if main.states.iter().any(|(path, user)| *path == state && *user != this) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "two servers use the state directory \"{}\": give each its own \
+                     \"filedist_state\"",
+                    state.display()
+                ),
+            ));
+        }
+        if !main.states.iter().any(|(_, user)| *user == this) {
+            main.states.push((state, this));
+        }
+        child.missing_logs = Some(missing_logs(cf, server)?);
+        Ok(())
+    }
+}
+
+/// The directory of the server's missing logs; nginx creates it.
+///
+/// # Safety
+///
+/// `cf` is at a location of `server`, which has a state directory.
+unsafe fn missing_logs(
+    cf: *mut ngx_conf_t,
+    server: &mut SrvConf,
+) -> Result<&'static Path, Refused> {
+    if let Some(directory) = server.missing {
+        return Ok(directory);
+    }
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let path = conf::subdirectory(cf, server.state, "missing");
+        let Some(directory) = conf::directory(path) else {
+            return Err(refuse(cf, format_args!("no memory for \"filedist_state\"")));
+        };
+        server.missing = Some(directory);
+        Ok(directory)
+    }
+}
+
+/// The state directory must not be served, nor the served files lie in it.
+///
+/// # Safety
+///
+/// `cf` is at a location of a server with a state directory.
+unsafe fn keep_apart(cf: *mut ngx_conf_t, core: &ngx_http_core_loc_conf_t) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let server = &*conf::server::<SrvConf>(cf);
+        let (Some(state), Some(root)) = (conf::directory(server.state), conf::root(core)) else {
+            return Ok(());
+        };
+        let (state_path, root_path) = (real_path(state), real_path(root));
+        if state_path.starts_with(&root_path) || root_path.starts_with(&state_path) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "the state directory \"{}\" and the root \"{}\" lie inside one another: \
+                     move \"filedist_state\" elsewhere",
+                    state.display(),
+                    root.display()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The path without symlinks, as far as it exists, and without `.` and `..`.
+fn real_path(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => continue,
+            Component::ParentDir => {
+                real.pop();
+            }
+            other => real.push(other),
+        }
+        if let Ok(resolved) = real.canonicalize() {
+            real = resolved;
+        }
+    }
+    real
+}
+
+/// # Safety
+///
+/// `cf` is the configuration being read.
+unsafe fn share_memory(cf: *mut ngx_conf_t) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let main = &mut *conf::main::<MainConf>(cf);
+        if main.zone.is_null() {
+            main.zone = zone::add(cf, main.zone_size);
+        }
+        match main.zone.is_null() {
+            true => Err(refuse(cf, format_args!("no memory for \"filedist_zone\""))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// `filedist_missing`: the location serves the directory of the missing logs.
+///
+/// # Safety
+///
+/// `cf` is at the location of `child`.
+unsafe fn serve_missing(
+    cf: *mut ngx_conf_t,
+    child: &mut LocConf,
+    also_on: bool,
+) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        if also_on {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist on\" and \"filedist_missing\" in one location: give \
+                     \"filedist_missing\" a location of its own"
+                ),
+            ));
+        }
+        child.enable = 0;
+        let server = &mut *conf::server::<SrvConf>(cf);
+        if server.state.is_null() {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist_missing\" without \"filedist_state\": the server has no missing \
+                     logs to serve; name the directory of its state"
+                ),
+            ));
+        }
+        let directory = missing_logs(cf, server)?;
+        child.missing_logs = Some(directory);
+
+        // nginx's static handler then serves the files, as for "alias".
+        let core = &mut *conf::core_location(cf);
+        if core.handler.is_some() {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist_missing\" beside another content handler: give \
+                     \"filedist_missing\" a location of its own"
+                ),
+            ));
+        }
+        let mut root = directory.as_os_str().as_encoded_bytes().to_vec();
+        root.push(b'/');
+        let Some(root) = ngx_str_t::from_bytes((*cf).pool, &root) else {
+            return Err(refuse(cf, format_args!("no memory for \"filedist_missing\"")));
+        };
+        core.root = root;
+        core.alias = core.name.len;
+        core.root_lengths = ptr::null_mut();
+        core.root_values = ptr::null_mut();
+        core.handler = Some(module::missing_handler);
+        Ok(())
+    }
+}
