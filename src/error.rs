@@ -73,7 +73,7 @@ impl Error {
             Error::Io { source, .. } => match source.raw_os_error() {
                 Some(libc::ENOSPC | libc::EDQUOT) => 507,
                 Some(libc::EFBIG) => 413,
-                Some(libc::EACCES | libc::EPERM | libc::ELOOP | libc::EMLINK) => 403,
+                Some(libc::EACCES | libc::EPERM | libc::EROFS | libc::ELOOP | libc::EMLINK) => 403,
                 Some(libc::ENAMETOOLONG) => 400,
                 Some(libc::ENOTDIR | libc::EISDIR) => 409,
                 _ => 500,

@@ -20,7 +20,15 @@ add_block_preprocessor(sub ($block) {
     $block->set_value(files_like => 'root/a.txt hello') if !defined $block->files_like;
 });
 
-add_test_cleanup_handler(sub (@) { delete $ENV{TEST_NGINX_WORKER_USER} });
+my $user = $ENV{TEST_NGINX_WORKER_USER};
+add_test_cleanup_handler(sub (@) { set_user($user) });
+
+# Test::Nginx of CPAN reads the environment only once.
+sub set_user ($user) {
+    no warnings 'once';
+    $Test::Nginx::Util::WorkerUser = $user;
+    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
+}
 
 sub some_user () {
     return (grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon))[0];
@@ -282,7 +290,7 @@ c1/a.txt hello
 
 
 
-=== TEST 16: a location nested in one with proxy_pass - a leaf, as proxy_pass is not inherited
+=== TEST 16: filedist on in a location nested in one with proxy_pass - a leaf, if it says so itself
 --- http_config
     upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
     server {
@@ -294,7 +302,7 @@ c1/a.txt hello
 --- config
     root $TEST_NGINX_DATA/root;
     filedist_state $TEST_NGINX_DATA/state;
-    location / { filedist on; proxy_pass http://children; location /local/ { } }
+    location / { filedist on; proxy_pass http://children; location /local/ { filedist on; } }
 --- request
 PUT /local/a.txt
 hello
@@ -471,7 +479,7 @@ GET /
 === TEST 27: filedist_state - nginx makes the directory, for the worker's user
 --- post_setup_server_root
 package main;
-$ENV{TEST_NGINX_WORKER_USER} = some_user() if $> == 0;
+set_user(some_user()) if $> == 0;
 chmod 0777, data_dir() . '/root';
 --- config
     root $TEST_NGINX_DATA/root;
@@ -1408,3 +1416,17 @@ invalid number of arguments in "filedist_fanout" directive
 --- error_log
 [emerg]
 unknown directive "filedist_fan_out"
+
+
+
+=== TEST 99: a location nested in one with proxy_pass, without one - refused, its files would reach no child
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; location /local/ { } }
+--- must_die: 1
+--- error_log
+[emerg]
+repeat "proxy_pass"

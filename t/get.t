@@ -279,6 +279,8 @@ of c2
 --- request
 GET /a.txt
 --- tcp_listen: $TEST_NGINX_RAND_PORT_7
+--- tcp_reply eval
+''
 --- tcp_no_close
 --- response_body
 of c2
@@ -295,6 +297,8 @@ of c2
 --- request
 GET /a.txt
 --- tcp_listen: $TEST_NGINX_RAND_PORT_7
+--- tcp_reply eval
+''
 --- tcp_no_close
 --- error_code_like: ^50[24]$
 
@@ -310,6 +314,8 @@ GET /a.txt
 --- request
 GET /a.txt
 --- tcp_listen: $TEST_NGINX_RAND_PORT_7
+--- tcp_reply eval
+''
 --- tcp_no_close
 --- error_code_like: ^50[24]$
 

@@ -28,9 +28,11 @@ add_block_preprocessor(sub ($block) {
 # Some blocks change how nginx is started, or mount something.
 my @mounted;
 sub unmount () { system('umount', '-l', pop @mounted) while @mounted }
+my $user = $ENV{TEST_NGINX_WORKER_USER};
 add_test_cleanup_handler(sub (@) {
     unmount();
-    delete @ENV{qw(LD_PRELOAD TEST_NGINX_WORKER_USER)};
+    delete $ENV{LD_PRELOAD};
+    set_user($user);
     master_off();
 });
 END { unmount() }
@@ -52,7 +54,14 @@ sub may_mount () {
 sub as_nobody () {
     return if $>;
     master_on();
-    $ENV{TEST_NGINX_WORKER_USER} = nobody();
+    set_user(nobody());
+}
+
+# Test::Nginx of CPAN reads the environment only once.
+sub set_user ($user) {
+    no warnings 'once';
+    $Test::Nginx::Util::WorkerUser = $user;
+    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
 }
 
 sub nobody () {
@@ -1505,8 +1514,94 @@ success: root/a.txt stored: 5 bytes
 
 
 
-=== TEST 91: put, a file system without O_TMPFILE - stored, no temporary file left
---- skip_eval: 14: !main::without_tmpfile()
+=== TEST 91: put, larger than a buffer - new directories, a file replaced, another name keeps the old one
+--- data_files
+>>> root/a.txt
+old
+--- init
+package main;
+link data_dir() . '/root/a.txt', data_dir() . '/root/b.txt';
+--- request eval
+["PUT /d/e/f.txt\n" . 'x' x 100_000, "PUT /a.txt\n" . 'y' x 100_000]
+--- error_code eval
+[201, 200]
+--- response_body eval
+["success: root/d/e/f.txt stored: 100000 bytes\n", "success: root/a.txt stored: 100000 bytes\n"]
+--- files_like eval
++{ 'root/d/e/f.txt' => 'x' x 100_000, 'root/a.txt' => 'y' x 100_000, 'root/b.txt' => "old\n" }
+
+
+
+=== TEST 92: put, larger than a buffer, refused - the old files stay, the connection goes on
+--- data_files
+>>> root/a.txt
+old
+>>> root/d/f
+old
+--- pipelined_requests eval
+["PUT /a.txt\n" . 'x' x 100_000, "PUT /d\n" . 'x' x 100_000, "PUT /d/f/g\n" . 'x' x 100_000, "PUT /new/a.txt\n" . 'x' x 100_000, "GET /a.txt"]
+--- more_headers
+Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==
+--- error_code_like eval
+[map qr/^$_$/, 400, 409, 409, 400, 200]
+--- files_like
+root/d/f /^old$/
+--- no_files
+root/new
+
+
+
+=== TEST 93: put, larger than a buffer, over a symbolic link - the link is replaced, what it points to stays
+--- data_files
+>>> kept.txt
+old
+--- init
+package main;
+symlink '../kept.txt', data_dir() . '/root/a.txt';
+symlink '../elsewhere.txt', data_dir() . '/root/b.txt';
+--- request eval
+["PUT /a.txt\n" . 'x' x 100_000, "PUT /b.txt\n" . 'x' x 100_000]
+--- error_code_like eval
+[qr/^200$/, qr/^20[01]$/]
+--- files_like eval
++{ 'kept.txt' => "old\n", 'root/a.txt' => 'x' x 100_000, 'root/b.txt' => 'x' x 100_000 }
+--- no_files
+elsewhere.txt
+
+
+
+=== TEST 94: put, larger than a buffer, Content-MD5 of the body - stored
+--- request eval
+"PUT /a.txt\n" . 'x' x 100_000
+--- more_headers eval
+'Content-MD5: ' . Digest::MD5::md5_base64('x' x 100_000) . '=='
+--- error_code: 201
+--- files_like eval
++{ 'root/a.txt' => 'x' x 100_000 }
+
+
+
+=== TEST 95: put, larger than a buffer, the client goes in the middle - nothing stored
+--- data_files
+>>> root/a.txt
+old
+--- request eval
+["PUT /a.txt\n" . 'x' x 50_000, "PUT /d/b.txt\n" . 'x' x 50_000]
+--- more_headers
+Content-Length: 100000
+--- timeout: 0.1
+--- abort
+--- error_code_like eval
+[qr/^$/, qr/^$/]
+--- files_like
+root/a.txt /^old$/
+--- no_files
+root/d
+
+
+
+=== TEST 96: put, a file system without O_TMPFILE - stored, no temporary file left
+--- skip_eval: 17: !main::without_tmpfile()
 --- post_setup_server_root
 package main;
 $ENV{LD_PRELOAD} = without_tmpfile();
@@ -1514,28 +1609,26 @@ $ENV{LD_PRELOAD} = without_tmpfile();
 >>> root/old.txt
 old
 --- request eval
-["PUT /a.txt\nhello", "PUT /d/e/a.txt\nhello", "PUT /old.txt\nhello", "PUT /old.txt\nhello", "PUT /d\nhello"]
+["PUT /a.txt\n" . 'a' x 100_000, "PUT /d/e/a.txt\n" . 'b' x 100_000, "PUT /old.txt\n" . 'c' x 100_000, "PUT /old.txt\n" . 'd' x 100_000,
+ "PUT /d\n" . 'e' x 100_000, "PUT /small.txt\nhello"]
 --- more_headers eval
-['', '', '', 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==', '']
+['', '', '', 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==', '', '']
 --- error_code eval
-[201, 201, 200, 400, 409]
---- files_like
-root/a.txt hello
-root/d/e/a.txt hello
-root/old.txt hello
+[201, 201, 200, 400, 409, 201]
+--- files_like eval
++{ 'root/a.txt' => 'a' x 100_000, 'root/d/e/a.txt' => 'b' x 100_000, 'root/old.txt' => 'c' x 100_000, 'root/small.txt' => 'hello' }
 
 
 
-=== TEST 92: put, a file system without O_TMPFILE, the client goes in the middle - no temporary file left
+=== TEST 97: put, a file system without O_TMPFILE, the client goes in the middle - no temporary file left
 --- skip_eval: 4: !main::without_tmpfile()
 --- post_setup_server_root
 package main;
 $ENV{LD_PRELOAD} = without_tmpfile();
---- request
-PUT /a.txt
-hel
+--- request eval
+"PUT /a.txt\n" . 'x' x 50_000
 --- more_headers
-Content-Length: 5
+Content-Length: 100000
 --- timeout: 0.1
 --- abort
 --- error_code_like: ^$
