@@ -3,6 +3,7 @@
 
 pub(crate) mod commands;
 pub(crate) mod merge;
+mod state;
 
 use core::ptr;
 use std::path::{Path, PathBuf};

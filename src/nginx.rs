@@ -10,9 +10,12 @@ mod answer;
 mod body;
 pub(crate) mod conf;
 mod feed;
+mod handler;
+mod header_list;
 pub(crate) mod log;
 mod os;
 mod pool;
+mod reply;
 mod request;
 mod subrequest;
 mod task;
@@ -28,13 +31,14 @@ mod headers {
 
 pub(crate) use body::{Body, Broken, Piece, Whole};
 pub(crate) use feed::Source;
+pub(crate) use handler::{ComplexValue, Handler};
+pub(crate) use header_list::Headers;
 pub(crate) use log::Level;
-pub(crate) use os::{link, path, pid, symlinks_allow, unnamed_file, utc, Md5};
+pub(crate) use os::{decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, Md5};
 pub(crate) use pool::boxed;
-pub(crate) use request::{
-    ComplexValue, Handler, LocationConf, Method, Reply, Request, Status, DECLINED,
-};
-pub(crate) use subrequest::{pass, Answer, Ask, Headers, Subrequest};
+pub(crate) use reply::Reply;
+pub(crate) use request::{LocationConf, Method, Request, Status, DECLINED};
+pub(crate) use subrequest::{pass, Answer, Ask, Subrequest};
 pub(crate) use task::run;
 pub(crate) use thread::offload;
 pub(crate) use upstream::{Child, Upstream};

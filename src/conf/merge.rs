@@ -5,11 +5,11 @@
 
 use core::ffi::{c_char, c_void};
 use core::ptr;
-use std::path::{Component, Path, PathBuf};
 
 use nginx_sys::*;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
+use super::state::{claim_state, keep_apart, missing_logs};
 use super::{LocConf, MainConf, SrvConf, UNSET_SIZE};
 use crate::module;
 use crate::nginx::{conf, Handler, Upstream};
@@ -126,50 +126,15 @@ unsafe fn take_over(
         let proxy = &mut *conf::proxy(cf);
         match core.handler {
             Some(next) if !proxy.upstream.is_null() => {
-                let upstream = conf::of_upstream::<SrvConf>(proxy.upstream).as_ref();
-                if upstream.is_some_and(|upstream| upstream.fanout && !upstream.balances) {
-                    return Err(refuse(
-                        cf,
-                        format_args!(
-                            "another load-balancing method follows \"filedist_fanout\" in \
-                             upstream \"{}\": use no other method in this upstream",
-                            (*proxy.upstream).host
-                        ),
-                    ));
-                }
-                if !upstream.is_some_and(|upstream| upstream.fanout) {
-                    return Err(refuse(
-                        cf,
-                        format_args!(
-                            "\"filedist on\" with \"proxy_pass\" to \"{}\", which has no \
-                             \"filedist_fanout\": add it to that upstream, or say \"filedist \
-                             off\" in this location",
-                            (*proxy.upstream).host
-                        ),
-                    ));
-                }
-                if let Some(directive) = conf::proxy_changes_requests(cf) {
-                    return Err(refuse(
-                        cf,
-                        format_args!(
-                            "\"filedist on\" with \"{directive}\": the children would get \
-                             something else than what is stored here; remove it, or say \
-                             \"filedist off\" in this location"
-                        ),
-                    ));
-                }
+                child.upstream = Some(children(cf, proxy.upstream)?);
                 child.next = Some(Handler::new(next));
-                child.upstream = Some(Upstream::new(proxy.upstream));
             }
             Some(_) if said_here || conf::proxy_has_variables(cf) => {
-                return Err(refuse(
-                    cf,
-                    format_args!(
-                        "\"filedist on\" needs a \"proxy_pass\" with the name of an upstream, \
-                         without variables, or no content handler at all: name an upstream \
-                         that has \"filedist_fanout\", or say \"filedist off\" in this location"
-                    ),
-                ));
+                let message = "\"filedist on\" needs a \"proxy_pass\" with the name of an \
+                               upstream, without variables, or no content handler at all: name an \
+                               upstream that has \"filedist_fanout\", or say \"filedist off\" in \
+                               this location";
+                return Err(refuse(cf, format_args!("{message}")));
             }
             // stub_status, fastcgi_pass and such below a server with "filedist on".
             Some(_) => {
@@ -182,14 +147,11 @@ unsafe fn take_over(
                 child.upstream = parent.upstream;
             }
             None if parent.next.is_some() && !said_here => {
-                return Err(refuse(
-                    cf,
-                    format_args!(
-                        "\"filedist on\" is inherited here, \"proxy_pass\" is not: files of this \
-                         location would reach no child; repeat \"proxy_pass\", or say \"filedist \
-                         off\" or, for files of this node alone, \"filedist on\" in this location"
-                    ),
-                ));
+                let message = "\"filedist on\" is inherited here, \"proxy_pass\" is not: files of \
+                               this location would reach no child; repeat \"proxy_pass\", or say \
+                               \"filedist off\" or, for files of this node alone, \"filedist on\" in \
+                               this location";
+                return Err(refuse(cf, format_args!("{message}")));
             }
             None => {}
         }
@@ -214,113 +176,50 @@ unsafe fn take_over(
     }
 }
 
-/// The server's state directory, which no other server may use.
+/// The children that `proxy_pass` names.
 ///
 /// # Safety
 ///
-/// `cf` is at the location of `child`.
-unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Result<(), Refused> {
-    // SAFETY: the caller vouches for `cf`.
-    unsafe {
-        let main = &mut *conf::main::<MainConf>(cf);
-        let server = &mut *conf::server::<SrvConf>(cf);
-        if server.state.is_null() {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "\"filedist on\" without \"filedist_state\": name a directory of this \
-                     server's own, outside of \"root\", for example \"filedist_state \
-                     /var/lib/nginx/filedist;\""
-                ),
-            ));
-        }
-        let state = conf::directory(server.state).map(real_path).unwrap_or_default();
-        let this: *const SrvConf = server;
-        if main.states.iter().any(|(path, user)| *path == state && *user != this) {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "two servers use the state directory \"{}\": give each its own \
-                     \"filedist_state\"",
-                    state.display()
-                ),
-            ));
-        }
-        if !main.states.iter().any(|(_, user)| *user == this) {
-            main.states.push((state, this));
-        }
-        child.missing_logs = Some(missing_logs(cf, server)?);
-        Ok(())
-    }
-}
-
-/// The directory of the server's missing logs; nginx creates it.
-///
-/// # Safety
-///
-/// `cf` is at a location of `server`, which has a state directory.
-unsafe fn missing_logs(
+/// `cf` is at a location whose `proxy_pass` names `us`.
+unsafe fn children(
     cf: *mut ngx_conf_t,
-    server: &mut SrvConf,
-) -> Result<&'static Path, Refused> {
-    if let Some(directory) = server.missing {
-        return Ok(directory);
-    }
+    us: *mut ngx_http_upstream_srv_conf_t,
+) -> Result<Upstream, Refused> {
     // SAFETY: the caller vouches for both.
     unsafe {
-        let path = conf::subdirectory(cf, server.state, "missing");
-        let Some(directory) = conf::directory(path) else {
-            return Err(refuse(cf, format_args!("no memory for \"filedist_state\"")));
-        };
-        server.missing = Some(directory);
-        Ok(directory)
-    }
-}
-
-/// The state directory must not be served, nor the served files lie in it.
-///
-/// # Safety
-///
-/// `cf` is at a location of a server with a state directory.
-unsafe fn keep_apart(cf: *mut ngx_conf_t, core: &ngx_http_core_loc_conf_t) -> Result<(), Refused> {
-    // SAFETY: the caller vouches for `cf`.
-    unsafe {
-        let server = &*conf::server::<SrvConf>(cf);
-        let (Some(state), Some(root)) = (conf::directory(server.state), conf::root(core)) else {
-            return Ok(());
-        };
-        let (state_path, root_path) = (real_path(state), real_path(root));
-        if state_path.starts_with(&root_path) || root_path.starts_with(&state_path) {
+        let host = (*us).host;
+        let upstream = conf::of_upstream::<SrvConf>(us).as_ref();
+        if !upstream.is_some_and(|upstream| upstream.fanout) {
             return Err(refuse(
                 cf,
                 format_args!(
-                    "the state directory \"{}\" and the root \"{}\" lie inside one another: \
-                     move \"filedist_state\" elsewhere",
-                    state.display(),
-                    root.display()
+                    "\"filedist on\" with \"proxy_pass\" to \"{host}\", which has no \
+                     \"filedist_fanout\": add it to that upstream, or say \"filedist off\" in \
+                     this location"
                 ),
             ));
         }
-        Ok(())
-    }
-}
-
-/// The path without symlinks, as far as it exists, and without `.` and `..`.
-fn real_path(path: &Path) -> PathBuf {
-    let mut real = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => continue,
-            Component::ParentDir => {
-                real.pop();
-            }
-            other => real.push(other),
+        if !upstream.is_some_and(|upstream| upstream.balances) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "another load-balancing method follows \"filedist_fanout\" in upstream \
+                     \"{host}\": use no other method in this upstream"
+                ),
+            ));
         }
-        if let Ok(resolved) = real.canonicalize() {
-            real = resolved;
+        if let Some(directive) = conf::proxy_changes_requests(cf) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist on\" with \"{directive}\": the children would get something \
+                     else than what is stored here; remove it, or say \"filedist off\" in this \
+                     location"
+                ),
+            ));
         }
+        Ok(Upstream::new(us))
     }
-    real
 }
 
 /// # Safety

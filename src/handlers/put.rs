@@ -8,9 +8,9 @@ use super::{blocking, receipt, NOT_RUN};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
-use crate::nginx::{Ask, Body, Broken, Md5, Piece, Reply, Request, Source, Whole};
+use crate::nginx::{Ask, Body, Broken, Piece, Reply, Request, Source, Whole};
 use crate::receipt::Outcome;
-use crate::store::{self, Published, Target, Temporary, Wanted};
+use crate::store::{self, Digest, Published, Target, Temporary, Wanted};
 use crate::zone::Zone;
 
 pub(super) async fn handle(
@@ -21,7 +21,7 @@ pub(super) async fn handle(
     change.check_loop()?;
     let mut wanted = check(&r)?;
     let target = Target::of(&r)?;
-    let digest = Digest::of(&r)?;
+    let digest = r.header("content-md5").map(Digest::new).transpose()?;
     let small = r.small_body();
     if small.is_none() || r.expects_continue() {
         // A refusal is known before the client sends the body.
@@ -79,7 +79,7 @@ impl Put<'_> {
     /// The whole body is in memory.
     async fn at_once(self, body: Whole, digest: Option<Digest>) -> Result<Stored, Error> {
         if let Some(mut digest) = digest {
-            digest.sum.update(body.bytes());
+            digest.update(body.bytes());
             digest.check()?;
         }
         let Put { r, conf, change, zone, target, wanted } = self;
@@ -101,7 +101,7 @@ impl Put<'_> {
         let mut upload = Upload { source: None, fanout: None, written: 0 };
         while let Some(piece) = upload.during(body.next()).await.map_err(broken)? {
             if let Some(digest) = &mut digest {
-                piece.slices().for_each(|bytes| digest.sum.update(bytes));
+                piece.slices().for_each(|bytes| digest.update(bytes));
             }
             upload.write(&temporary, piece).await?;
             self.pass_on(&mut upload, &temporary);
@@ -197,68 +197,4 @@ impl Upload {
 
 fn broken(Broken(status): Broken) -> Error {
     Error::Body(status)
-}
-
-/// Content-MD5 (RFC 1864), where the client sends it.
-struct Digest {
-    sum: Md5,
-    expected: [u8; 16],
-}
-
-impl Digest {
-    fn of(r: &Request) -> Result<Option<Digest>, Error> {
-        let Some(header) = r.header("content-md5") else { return Ok(None) };
-        let expected = base64(header.trim_ascii())
-            .ok_or(Error::Digest("Content-MD5 is no MD5 sum in base64"))?;
-        Ok(Some(Digest { sum: Md5::new(), expected }))
-    }
-
-    fn check(self) -> Result<(), Error> {
-        match self.sum.finish() == self.expected {
-            true => Ok(()),
-            false => Err(Error::Digest("the body does not match Content-MD5")),
-        }
-    }
-}
-
-/// 16 bytes from 24 characters of base64 (RFC 4648 section 4).
-fn base64(text: &[u8]) -> Option<[u8; 16]> {
-    let text = text.strip_suffix(b"==").filter(|text| text.len() == 22)?;
-    let mut sum = [0; 16];
-    let (mut bits, mut have, mut bytes) = (0u32, 0, sum.iter_mut());
-    for &c in text {
-        let digit = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(digit);
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            if let Some(byte) = bytes.next() {
-                *byte = (bits >> have) as u8;
-            }
-        }
-    }
-    Some(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_of_an_md5_sum() {
-        // The sum of nothing.
-        let sum = base64(b"1B2M2Y8AsgTpgAmY7PhCfg==").unwrap();
-        assert_eq!(sum[..4], [0xd4, 0x1d, 0x8c, 0xd9]);
-        assert_eq!(sum[15], 0x7e);
-        for bad in [&b""[..], b"1B2M2Y8AsgTpgAmY7PhCfg", b"1B2M2Y8AsgTpgAmY7Ph*fg==", b"=="] {
-            assert_eq!(base64(bad), None);
-        }
-    }
 }

@@ -108,6 +108,17 @@ impl Md5 {
     }
 }
 
+/// The bytes of a text in base64 (`ngx_decode_base64()`, RFC 4648 section 4).
+pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; text.len()];
+    let mut from = ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    let mut to = ngx_str_t { len: 0, data: bytes.as_mut_ptr() };
+    // SAFETY: nginx reads `len` bytes, and writes fewer than it has read.
+    let rc = unsafe { ngx_decode_base64(&mut to, &mut from) };
+    bytes.truncate(to.len);
+    (rc == NGX_OK as ngx_int_t).then_some(bytes)
+}
+
 /// A UTC time as calendar fields (`ngx_gmtime()`): year, month, day, hour, minute, second.
 pub fn utc(seconds: i64) -> [u32; 6] {
     // SAFETY: the structure is valid as zeroes; nginx fills it.

@@ -1,4 +1,4 @@
-//! The request that a handler works on, and the answer to it.
+//! The request that a handler works on.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use nginx_sys::*;
 
+use super::header_list::headers;
 use super::log::{self, Level};
 use super::pool::{self, OutOfMemory};
 
@@ -216,113 +217,11 @@ impl Request {
         unsafe { log::write((*self.connection()).log, level, message) }
     }
 
-    /// Gives the answer a media type that the location's `types` do not change.
-    pub fn set_content_type(&self, content_type: &'static str) {
-        // SAFETY: the request is alive and not answered yet; nginx only reads the text.
-        unsafe {
-            let out = &mut (*self.0.as_ptr()).headers_out;
-            out.content_type = const_str(content_type);
-            out.content_type_len = content_type.len();
-        }
-    }
-
     /// Has the request's task look again, after the subrequests that it has just started: nginx
     /// takes the read timeout off the client when one reaches its upstream, and reading on sets
     /// it again.
     pub fn poll_again(&self) {
         super::task::post(*self);
-    }
-
-    /// Sends `reply`. A body that the client has not sent yet is refused or thrown away.
-    pub fn send(&self, reply: &Reply) -> Status {
-        let r = self.0.as_ptr();
-        // SAFETY: the request is alive and is not answered yet; the buffer is in its pool.
-        unsafe {
-            let body_begun = !(*r).request_body.is_null();
-            if !body_begun {
-                if self.expects_continue() {
-                    // As nginx does for 413: no "100 Continue" ahead of a refusal, and the
-                    // connection ends, because the body may or may not follow.
-                    (*r).set_expect_tested(1);
-                    (*r).set_keepalive(0);
-                }
-                let rc = ngx_http_discard_request_body(r);
-                if rc != NGX_OK as ngx_int_t {
-                    (*r).set_keepalive(0);
-                }
-            }
-
-            let cut_short =
-                body_begun && super::task::of(*self).is_some_and(|task| !task.body_complete.get());
-            if cut_short {
-                // What follows is the rest of the body, not the next request.
-                (*r).set_keepalive(0);
-                (*r).set_lingering_close(1);
-            }
-            // If-Match and such are not about this answer.
-            (*r).set_disable_not_modified(1);
-
-            let out = &mut (*r).headers_out;
-            out.status = reply.status.into();
-            if reply.status == 508 {
-                // nginx has no words for this one.
-                out.status_line = const_str("508 Loop Detected");
-            }
-            out.content_length_n = reply.body.len() as off_t;
-            self.set_content_type(reply.content_type);
-
-            for (name, value) in &reply.headers {
-                if self.add_header(name, value).is_err() {
-                    return NGX_HTTP_INTERNAL_SERVER_ERROR as Status;
-                }
-            }
-
-            let rc = ngx_http_send_header(r);
-            if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
-                return rc;
-            }
-            self.send_body(&reply.body)
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The header was sent, and announced as many bytes.
-    unsafe fn send_body(&self, body: &[u8]) -> Status {
-        let r = self.0.as_ptr();
-        // SAFETY: buffer and bytes are in the request's pool; nginx copies the chain link.
-        unsafe {
-            let Ok(mut buf) = pool::zeroed::<ngx_buf_t>(self.pool()) else {
-                return NGX_ERROR as Status;
-            };
-            let buf = buf.as_mut();
-            if !body.is_empty() {
-                let Ok(bytes) = self.copy(body) else { return NGX_ERROR as Status };
-                buf.pos = bytes.data;
-                buf.last = bytes.data.add(bytes.len);
-                buf.set_memory(1);
-            }
-            buf.set_last_buf(1);
-            buf.set_last_in_chain(1);
-            let mut out = ngx_chain_t { buf, next: ptr::null_mut() };
-            ngx_http_output_filter(r, &mut out)
-        }
-    }
-
-    fn add_header(&self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
-        let r = self.0.as_ptr();
-        // SAFETY: the list was initialised with the request; a new element is filled whole.
-        unsafe {
-            let header = ngx_list_push(&mut (*r).headers_out.headers).cast::<ngx_table_elt_t>();
-            if header.is_null() {
-                return Err(OutOfMemory);
-            }
-            ptr::write_bytes(header, 0, 1);
-            (*header).hash = 1;
-            (*header).key = const_str(name);
-            (*header).value = self.copy(value)?;
-        }
-        Ok(())
     }
 
     /// `bytes` in the request's pool.
@@ -332,96 +231,7 @@ impl Request {
     }
 }
 
-/// A content handler of the running configuration.
-#[derive(Clone, Copy)]
-pub struct Handler(unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t);
-
-impl Handler {
-    /// # Safety
-    ///
-    /// `handler` is a content handler that any request of the configuration may be given to.
-    pub unsafe fn new(
-        handler: unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t,
-    ) -> Handler {
-        Handler(handler)
-    }
-
-    /// Has it answer `r`.
-    pub fn call(self, r: Request) -> Status {
-        // SAFETY: new() says that it is one; the request is alive.
-        unsafe { (self.0)(r.as_ptr()) }
-    }
-}
-
-/// The value of a directive that may hold variables; null where there is none.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct ComplexValue(*mut ngx_http_complex_value_t);
-
-impl ComplexValue {
-    /// No value, as nginx's setter wants to find it.
-    pub const fn unset() -> ComplexValue {
-        ComplexValue(ptr::null_mut())
-    }
-
-    /// There is none.
-    pub fn is_unset(self) -> bool {
-        self.0.is_null()
-    }
-
-    /// What it is for this request; none where there is no value, or no memory.
-    pub fn eval(self, r: &Request) -> Option<&[u8]> {
-        let mut text = ngx_str_t::empty();
-        // SAFETY: ngx_http_set_complex_value_slot() compiled the value for the configuration that
-        // the request runs in; the text is in the configuration or in the request's pool.
-        unsafe {
-            if self.0.is_null() {
-                return None;
-            }
-            match ngx_http_complex_value(r.as_ptr(), self.0, &mut text) as i32 {
-                n if n == NGX_OK as i32 && text.len == 0 => Some(&[]),
-                n if n == NGX_OK as i32 => Some(slice::from_raw_parts(text.data, text.len)),
-                _ => None,
-            }
-        }
-    }
-}
-
-/// An answer of this module.
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Media type of the body.
-    pub content_type: &'static str,
-    /// Further header fields.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
 /// nginx's view of a string that is never written to and never freed.
 pub(super) fn const_str(text: &'static str) -> ngx_str_t {
     ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() }
-}
-
-/// The elements of a header list.
-///
-/// # Safety
-///
-/// `list` is a list of `ngx_table_elt_t` that does not change while the iterator is used.
-pub(super) unsafe fn headers(list: &ngx_list_t) -> impl Iterator<Item = &ngx_table_elt_t> {
-    let mut part = Some(&list.part);
-    let mut next = 0;
-    core::iter::from_fn(move || loop {
-        let current = part?;
-        if next < current.nelts {
-            // SAFETY: the caller vouches for the element type; `next` is within the part.
-            let header = unsafe { &*current.elts.cast::<ngx_table_elt_t>().add(next) };
-            next += 1;
-            return Some(header);
-        }
-        // SAFETY: a part's next is null or another part of the same list.
-        part = unsafe { current.next.as_ref() };
-        next = 0;
-    })
 }

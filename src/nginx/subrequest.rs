@@ -10,8 +10,10 @@ use nginx_sys::*;
 
 use super::answer::Reader;
 use super::feed::{Feed, Source};
+use super::handler::Handler;
+use super::header_list::Headers;
 use super::pool::{self, OutOfMemory};
-use super::request::{const_str, headers, Handler, Request, Status};
+use super::request::{const_str, Request, Status};
 use super::task;
 use super::upstream::Child;
 
@@ -44,60 +46,6 @@ pub struct Subrequest {
     pub(super) child: Child,
     pub(super) feed: Feed,
     reader: Reader,
-}
-
-/// Header fields for subrequests, in the form that nginx wants them.
-pub struct Headers(NonNull<ngx_list_t>);
-
-impl Headers {
-    /// The client's header fields without those named in `drop`, and with those in `add`.
-    pub fn derive(
-        r: Request,
-        drop: &[&str],
-        add: &[(&'static str, &'static str, Vec<u8>)],
-    ) -> Result<Headers, OutOfMemory> {
-        // SAFETY: the list's memory is in the request's pool; each pushed element is filled
-        // whole before anything reads it. Names and values of copied elements live as long.
-        unsafe {
-            let mut list = pool::zeroed::<ngx_list_t>(r.pool())?;
-            let size = size_of::<ngx_table_elt_t>();
-            let rc = ngx_list_init(list.as_ptr(), r.pool(), 16, size);
-            if rc != NGX_OK as ngx_int_t {
-                return Err(OutOfMemory);
-            }
-            let list = list.as_mut();
-            for header in headers(&(*r.as_ptr()).headers_in.headers) {
-                let name = header.key.as_bytes();
-                if drop.iter().any(|drop| name.eq_ignore_ascii_case(drop.as_bytes())) {
-                    continue;
-                }
-                let copy = push(list)?;
-                ptr::copy_nonoverlapping(header, copy, 1);
-            }
-            for (name, lowcase, value) in add {
-                let header = push(list)?;
-                let lowcase = lowcase.as_bytes();
-                ptr::write_bytes(header, 0, 1);
-                (*header).hash = ngx_hash_key(lowcase.as_ptr().cast_mut(), lowcase.len());
-                (*header).key = const_str(name);
-                (*header).lowcase_key = lowcase.as_ptr().cast_mut();
-                (*header).value = r.copy(value)?;
-            }
-            Ok(Headers(NonNull::from(list)))
-        }
-    }
-}
-
-/// # Safety
-///
-/// `list` is an initialised list of `ngx_table_elt_t` in a live pool.
-unsafe fn push(list: &mut ngx_list_t) -> Result<*mut ngx_table_elt_t, OutOfMemory> {
-    // SAFETY: the caller vouches for the list.
-    let element = unsafe { ngx_list_push(list) };
-    if element.is_null() {
-        return Err(OutOfMemory);
-    }
-    Ok(element.cast())
 }
 
 impl Subrequest {
@@ -160,7 +108,7 @@ impl Subrequest {
             (*sr).request_body = body.as_ptr();
 
             let headers_in = &mut (*sr).headers_in;
-            headers_in.headers = headers.0.read();
+            headers_in.headers = headers.list();
             headers_in.content_length = ptr::null_mut();
             headers_in.content_length_n = match ask {
                 Ask::Put(source) => source.length() as off_t,

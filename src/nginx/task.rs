@@ -21,7 +21,8 @@ use nginx_sys::*;
 
 use super::log::Level;
 use super::pool::OutOfMemory;
-use super::request::{Reply, Request, Status};
+use super::reply::Reply;
+use super::request::{Request, Status};
 
 type Handler = dyn Future<Output = Reply>;
 

@@ -1,0 +1,123 @@
+//! `filedist_state`: a directory of one server's own, apart from the files that are served.
+
+#![allow(unsafe_code)]
+
+use std::path::{Component, Path, PathBuf};
+
+use nginx_sys::*;
+
+use super::merge::{refuse, Refused};
+use super::{LocConf, MainConf, SrvConf};
+use crate::nginx::conf;
+
+/// The server's state directory, which no other server may use.
+///
+/// # Safety
+///
+/// `cf` is at the location of `child`.
+pub(super) unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let main = &mut *conf::main::<MainConf>(cf);
+        let server = &mut *conf::server::<SrvConf>(cf);
+        if server.state.is_null() {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "\"filedist on\" without \"filedist_state\": name a directory of this \
+                     server's own, outside of \"root\", for example \"filedist_state \
+                     /var/lib/nginx/filedist;\""
+                ),
+            ));
+        }
+        let state = conf::directory(server.state).map(real_path).unwrap_or_default();
+        let this: *const SrvConf = server;
+        if main.states.iter().any(|(path, user)| *path == state && *user != this) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "two servers use the state directory \"{}\": give each its own \
+                     \"filedist_state\"",
+                    state.display()
+                ),
+            ));
+        }
+        if !main.states.iter().any(|(_, user)| *user == this) {
+            main.states.push((state, this));
+        }
+        child.missing_logs = Some(missing_logs(cf, server)?);
+        Ok(())
+    }
+}
+
+/// The directory of the server's missing logs; nginx creates it.
+///
+/// # Safety
+///
+/// `cf` is at a location of `server`, which has a state directory.
+pub(super) unsafe fn missing_logs(
+    cf: *mut ngx_conf_t,
+    server: &mut SrvConf,
+) -> Result<&'static Path, Refused> {
+    if let Some(directory) = server.missing {
+        return Ok(directory);
+    }
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let path = conf::subdirectory(cf, server.state, "missing");
+        let Some(directory) = conf::directory(path) else {
+            return Err(refuse(cf, format_args!("no memory for \"filedist_state\"")));
+        };
+        server.missing = Some(directory);
+        Ok(directory)
+    }
+}
+
+/// The state directory must not be served, nor the served files lie in it.
+///
+/// # Safety
+///
+/// `cf` is at a location of a server with a state directory.
+pub(super) unsafe fn keep_apart(
+    cf: *mut ngx_conf_t,
+    core: &ngx_http_core_loc_conf_t,
+) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let server = &*conf::server::<SrvConf>(cf);
+        let (Some(state), Some(root)) = (conf::directory(server.state), conf::root(core)) else {
+            return Ok(());
+        };
+        let (state_path, root_path) = (real_path(state), real_path(root));
+        if state_path.starts_with(&root_path) || root_path.starts_with(&state_path) {
+            return Err(refuse(
+                cf,
+                format_args!(
+                    "the state directory \"{}\" and the root \"{}\" lie inside one another: \
+                     move \"filedist_state\" elsewhere",
+                    state.display(),
+                    root.display()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The path without symlinks, as far as it exists, and without `.` and `..`.
+fn real_path(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => continue,
+            Component::ParentDir => {
+                real.pop();
+            }
+            other => real.push(other),
+        }
+        if let Ok(resolved) = real.canonicalize() {
+            real = resolved;
+        }
+    }
+    real
+}

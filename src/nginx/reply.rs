@@ -1,0 +1,129 @@
+//! The answer to a request.
+
+use core::ptr;
+
+use nginx_sys::*;
+
+use super::pool::{self, OutOfMemory};
+use super::request::{const_str, Request, Status};
+use super::task;
+
+/// An answer of this module.
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Media type of the body.
+    pub content_type: &'static str,
+    /// Further header fields.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Gives the answer a media type that the location's `types` do not change.
+    pub fn set_content_type(&self, content_type: &'static str) {
+        // SAFETY: the request is alive and not answered yet; nginx only reads the text.
+        unsafe {
+            let out = &mut (*self.as_ptr()).headers_out;
+            out.content_type = const_str(content_type);
+            out.content_type_len = content_type.len();
+        }
+    }
+
+    /// Sends `reply`. A body that the client has not sent yet is refused or thrown away.
+    pub fn send(&self, reply: &Reply) -> Status {
+        let r = self.as_ptr();
+        // SAFETY: the request is alive and is not answered yet; the buffer is in its pool.
+        unsafe {
+            self.leave_body();
+            // If-Match and such are not about this answer.
+            (*r).set_disable_not_modified(1);
+
+            let out = &mut (*r).headers_out;
+            out.status = reply.status.into();
+            if reply.status == 508 {
+                // nginx has no words for this one.
+                out.status_line = const_str("508 Loop Detected");
+            }
+            out.content_length_n = reply.body.len() as off_t;
+            self.set_content_type(reply.content_type);
+
+            for (name, value) in &reply.headers {
+                if self.add_header(name, value).is_err() {
+                    return NGX_HTTP_INTERNAL_SERVER_ERROR as Status;
+                }
+            }
+
+            let rc = ngx_http_send_header(r);
+            if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
+                return rc;
+            }
+            self.send_body(&reply.body)
+        }
+    }
+
+    /// What is left of the body must not be taken for the next request.
+    fn leave_body(&self) {
+        let r = self.as_ptr();
+        // SAFETY: the request is alive.
+        unsafe {
+            if !(*r).request_body.is_null() {
+                if task::of(*self).is_some_and(|task| !task.body_complete.get()) {
+                    (*r).set_keepalive(0);
+                    (*r).set_lingering_close(1);
+                }
+                return;
+            }
+            if self.expects_continue() {
+                // As nginx does for 413: no "100 Continue" ahead of a refusal, and the connection
+                // ends, because the body may or may not follow.
+                (*r).set_expect_tested(1);
+                (*r).set_keepalive(0);
+            }
+            if ngx_http_discard_request_body(r) != NGX_OK as ngx_int_t {
+                (*r).set_keepalive(0);
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The header was sent, and announced as many bytes.
+    unsafe fn send_body(&self, body: &[u8]) -> Status {
+        let r = self.as_ptr();
+        // SAFETY: buffer and bytes are in the request's pool; nginx copies the chain link.
+        unsafe {
+            let Ok(mut buf) = pool::zeroed::<ngx_buf_t>(self.pool()) else {
+                return NGX_ERROR as Status;
+            };
+            let buf = buf.as_mut();
+            if !body.is_empty() {
+                let Ok(bytes) = self.copy(body) else { return NGX_ERROR as Status };
+                buf.pos = bytes.data;
+                buf.last = bytes.data.add(bytes.len);
+                buf.set_memory(1);
+            }
+            buf.set_last_buf(1);
+            buf.set_last_in_chain(1);
+            let mut out = ngx_chain_t { buf, next: ptr::null_mut() };
+            ngx_http_output_filter(r, &mut out)
+        }
+    }
+
+    fn add_header(&self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
+        let r = self.as_ptr();
+        // SAFETY: the list was initialised with the request; a new element is filled whole.
+        unsafe {
+            let header = ngx_list_push(&mut (*r).headers_out.headers).cast::<ngx_table_elt_t>();
+            if header.is_null() {
+                return Err(OutOfMemory);
+            }
+            ptr::write_bytes(header, 0, 1);
+            (*header).hash = 1;
+            (*header).key = const_str(name);
+            (*header).value = self.copy(value)?;
+        }
+        Ok(())
+    }
+}
