@@ -18,7 +18,9 @@ mod pool;
 mod reply;
 mod request;
 mod subrequest;
+#[cfg_attr(not(ngx_threads), allow(dead_code))]
 mod task;
+#[cfg_attr(not(ngx_threads), allow(dead_code, unused_imports))]
 mod thread;
 pub(crate) mod upstream;
 

@@ -101,7 +101,12 @@ where
     // the next, so the task is free. `ctx` carries a reference to the job, which done() takes
     // back.
     unsafe {
-        let slot = &task::of(r).ok_or(NotRun)?.thread_task;
+        let task = task::of(r).ok_or(NotRun)?;
+        if task.has_ended() {
+            // Nobody would see what the job has done.
+            return Err(NotRun);
+        }
+        let slot = &task.thread_task;
         if slot.get().is_null() {
             slot.set(ngx_thread_task_alloc(r.pool(), 0));
         }
