@@ -24,6 +24,8 @@ pub(crate) struct MainConf {
     zone: *mut ngx_shm_zone_t,
     /// State directories in use, each with the server that uses it.
     states: Vec<(PathBuf, *const SrvConf)>,
+    /// Directories that are served and stored to.
+    roots: Vec<PathBuf>,
     /// nginx's own handler for files.
     static_handler: Option<Handler>,
 }
@@ -62,6 +64,7 @@ impl Default for MainConf {
             zone_size: UNSET_SIZE,
             zone: ptr::null_mut(),
             states: Vec::new(),
+            roots: Vec::new(),
             static_handler: None,
         }
     }
@@ -106,7 +109,8 @@ impl LocConf {
     /// What this node calls itself: `filedist_name`, or the address that the request came to.
     pub(crate) fn node_name(&self, r: &Request) -> Vec<u8> {
         match self.name.eval(r) {
-            Some(name) if !name.is_empty() => name.to_vec(),
+            // It goes into a header field, where a comma separates nodes.
+            Some(name) if is_name(name) => name.to_vec(),
             _ => r.server_address(),
         }
     }
@@ -120,4 +124,8 @@ impl LocConf {
     pub(crate) fn zone(&self) -> Option<Zone> {
         Zone::of(self.main()?.zone)
     }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| !byte.is_ascii_control() && *byte != b',')
 }

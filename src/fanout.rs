@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(crate) use change::{Change, Verb};
+pub(crate) use change::{Change, Verb, Via};
 use delivery::{Delivery, End};
 
 use crate::conf::LocConf;

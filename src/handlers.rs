@@ -51,7 +51,7 @@ async fn receipt(change: &Change, status: u16, outcome: Outcome, mut fanout: Fan
 
 fn reply(change: &Change, status: u16, receipt: &Receipt<'_>) -> Reply {
     // A parent holds the receipt in one buffer.
-    let limit = change.via.is_some().then_some(BETWEEN_NODES);
+    let limit = change.via.is_delivery().then_some(BETWEEN_NODES);
     Reply {
         status,
         content_type: change.form.media_type(),

@@ -16,7 +16,7 @@ use crate::pages;
 ngx::ngx_modules!(ngx_http_filedist_module);
 
 static CONTEXT: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: None,
+    preconfiguration: Some(commands::preconfiguration),
     postconfiguration: Some(commands::postconfiguration),
     create_main_conf: Some(commands::create_main_conf),
     init_main_conf: Some(merge::init_main_conf),
@@ -34,8 +34,17 @@ pub static mut ngx_http_filedist_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(commands::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_process: Some(init_process),
     ..ngx_module_t::default()
 };
+
+/// nginx calls this when a worker starts.
+unsafe extern "C" fn init_process(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // A file beyond RLIMIT_FSIZE is an error of its request (EFBIG, 413), not the worker's end.
+    // SAFETY: no handler of anybody's is replaced: nginx has none for this signal.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    NGX_OK as ngx_int_t
+}
 
 /// The content handler of locations with `filedist on`.
 pub(crate) unsafe extern "C" fn content_handler(r: *mut ngx_http_request_t) -> ngx_int_t {

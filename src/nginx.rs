@@ -5,7 +5,7 @@
 //! the handler that it was given to, which nginx drops with the request; no handle is kept
 //! longer, and none goes to another thread.
 
-mod abi;
+pub(crate) mod abi;
 mod answer;
 mod body;
 pub(crate) mod conf;

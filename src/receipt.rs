@@ -201,15 +201,16 @@ impl Budget {
 
     fn leave(&mut self, failed: bool, nodes: u64) {
         match failed {
-            true => self.failures += nodes,
-            false => self.successes += nodes,
+            true => self.failures = self.failures.saturating_add(nodes),
+            false => self.successes = self.successes.saturating_add(nodes),
         }
     }
 }
 
 /// The number in a line of counts.
 fn left_out(line: &str) -> Option<u64> {
-    line.split_once(": ")?.1.strip_suffix(" more nodes")?.parse().ok()
+    let number = line.split_once(": ")?.1.strip_suffix(" more nodes")?;
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
 }
 
 impl Child<'_> {
@@ -276,42 +277,105 @@ impl Line<'_> {
 
 fn is_text_receipt(text: &str) -> bool {
     text.ends_with('\n')
+        // A terminal would obey control characters.
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
         && text.lines().all(|line| line.starts_with("success: ") || line.starts_with("error: "))
 }
 
-/// A JSON object, as far as it takes to put it into another one: brackets balance outside of
-/// strings, strings end, nothing follows, and it is a receipt's.
+/// A receipt's JSON object and nothing behind it (RFC 8259). It is put into this node's own
+/// receipt as it is, so it must be JSON, and no deeper than a reader likes.
 fn is_json_object(text: &str) -> bool {
     let text = text.trim_ascii();
-    if !text.starts_with("{\"node\":") {
-        return false;
+    let mut json = Json(text.as_bytes());
+    text.starts_with("{\"node\":") && json.value(0) && json.0.is_empty()
+}
+
+/// What is left of a text that is checked.
+struct Json<'a>(&'a [u8]);
+
+impl Json<'_> {
+    const DEPTH: usize = 64;
+
+    fn value(&mut self, depth: usize) -> bool {
+        self.space();
+        let ok = depth < Json::DEPTH
+            && match self.0.first() {
+                Some(b'{') => self.list(b'}', |json| {
+                    json.space();
+                    json.string() && json.token(b":") && json.value(depth + 1)
+                }),
+                Some(b'[') => self.list(b']', |json| json.value(depth + 1)),
+                Some(b'"') => self.string(),
+                Some(b'-' | b'0'..=b'9') => self.number(),
+                _ => self.token(b"true") || self.token(b"false") || self.token(b"null"),
+            };
+        self.space();
+        ok
     }
-    let mut open = Vec::new();
-    let mut bytes = text.as_bytes().iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'"' => loop {
-                match bytes.next() {
-                    Some(b'"') => break,
-                    Some(b'\\') => _ = bytes.next(),
-                    Some(0..=0x1f) | None => return false,
-                    Some(_) => {}
-                }
-            },
-            b'{' => open.push(b'}'),
-            b'[' => open.push(b']'),
-            b'}' | b']' => {
-                if open.pop() != Some(byte) {
-                    return false;
-                }
-                if open.is_empty() {
-                    return bytes.as_slice().is_empty();
-                }
+
+    /// From an opening bracket to `end`.
+    fn list(&mut self, end: u8, mut element: impl FnMut(&mut Self) -> bool) -> bool {
+        self.0 = &self.0[1..];
+        if self.token(&[end]) {
+            return true;
+        }
+        while element(self) {
+            if self.token(&[end]) {
+                return true;
             }
-            _ => {}
+            if !self.token(b",") {
+                break;
+            }
+        }
+        false
+    }
+
+    fn string(&mut self) -> bool {
+        let Some((b'"', mut rest)) = self.0.split_first() else { return false };
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = match byte {
+                b'"' => {
+                    self.0 = after;
+                    return true;
+                }
+                b'\\' => match after {
+                    [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => after,
+                    [b'u', a, b, c, d, after @ ..]
+                        if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                    {
+                        after
+                    }
+                    _ => return false,
+                },
+                0..=0x1f => return false,
+                _ => after,
+            };
+        }
+        false
+    }
+
+    /// A whole number: a receipt has no others.
+    fn number(&mut self) -> bool {
+        let digits = self.0.strip_prefix(b"-").unwrap_or(self.0);
+        let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.0 = &digits[count..];
+        count == 1 || count > 1 && digits[0] != b'0'
+    }
+
+    fn token(&mut self, token: &[u8]) -> bool {
+        self.space();
+        match self.0.strip_prefix(token) {
+            Some(rest) => {
+                self.0 = rest;
+                true
+            }
+            None => false,
         }
     }
-    false
+
+    fn space(&mut self) {
+        self.0 = self.0.trim_ascii_start();
+    }
 }
 
 #[cfg(test)]
@@ -386,7 +450,14 @@ mod tests {
 
     #[test]
     fn garbage_is_no_receipt() {
-        for answer in [&b"<html>"[..], b"", b"success: a", b"success: a\nnoise\n", b"\xff\n"] {
+        for answer in [
+            &b"<html>"[..],
+            b"",
+            b"success: a",
+            b"success: a\nnoise\n",
+            b"success: \x1b[2J\n",
+            b"success: \xff\n",
+        ] {
             assert_eq!(Form::Text.receipt(answer.to_vec()), None, "{answer:?}");
         }
         for answer in [
@@ -397,9 +468,29 @@ mod tests {
             b"{\"node\":\"a\"}{",
             b"{\"node\":\"a\n\"}",
             b"{\"node\":\"a\\\"}",
+            b"{\"node\":}",
+            b"{\"node\":\"a\",}",
+            b"{\"node\":01}",
+            b"{\"node\":\"\\x\"}",
+            &[b"{\"node\":".to_vec(), b"[".repeat(100), b"]".repeat(100), b"}".to_vec()].concat(),
         ] {
             assert_eq!(Form::Json.receipt(answer.to_vec()), None, "{answer:?}");
         }
+    }
+
+    #[test]
+    fn json_that_is_none_of_ours_may_be_a_receipt() {
+        let text =
+            "{\"node\": \"a\\u00e9\", \"x\": [1, -2, true, null, {}, [ ]], \"y\": {\"z\": 0}}";
+        assert!(Form::Json.receipt(text.into()).is_some());
+    }
+
+    #[test]
+    fn counts_do_not_wrap() {
+        let most = Child::Receipt(format!("error: {} more nodes\n", u64::MAX));
+        let one = Child::Receipt("error: 1 more nodes\n".repeat(200));
+        let text = receipt(vec![most, one]).text(Some(BETWEEN_NODES));
+        assert!(text.contains(&format!("error: {} more nodes\n", u64::MAX)), "{text}");
     }
 
     #[test]

@@ -1430,3 +1430,45 @@ unknown directive "filedist_fan_out"
 --- error_log
 [emerg]
 repeat "proxy_pass"
+
+
+
+=== TEST 100: an alias with a slash at its end in a location without - refused, requests could leave it
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /pre { alias $TEST_NGINX_DATA/root/; filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+add the slash to the location
+
+
+
+=== TEST 101: the root of one server holds the state of another - refused
+--- http_config
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        root $TEST_NGINX_DATA;
+        filedist_state /var/tmp/filedist-elsewhere;
+        filedist on;
+    }
+--- config
+    root /var/tmp/filedist-root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+lie inside one another
+
+
+
+=== TEST 102: a root with a variable that may name the state directory - refused
+--- config
+    root $TEST_NGINX_DATA/$host;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+lie inside one another

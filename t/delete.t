@@ -335,7 +335,7 @@ root/a /^kept$/
 
 === TEST 23: delete, alias
 --- config
-    location /pre { alias $TEST_NGINX_DATA/root/x/; filedist on; }
+    location /pre { alias $TEST_NGINX_DATA/root/x; filedist on; }
     filedist_state $TEST_NGINX_DATA/state;
 --- data_files
 >>> root/x/a.txt

@@ -1050,3 +1050,50 @@ Accept-Encoding: gzip
 Content-Encoding: gzip
 --- response_body
 as if packed
+
+
+
+=== TEST 63: get, two nodes that are each other's child - 508, not one request after the other
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; filedist_fanout; }
+    upstream back { server 127.0.0.1:$TEST_NGINX_SERVER_PORT; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3;
+        root $TEST_NGINX_DATA/c3;
+        filedist_state $TEST_NGINX_DATA/s3;
+        location / { filedist on; proxy_pass http://back; }
+    }
+--- dirs: c3
+--- data_files
+>>> c3/b
+of c1
+--- request eval
+["GET /nope", "GET /b"]
+--- error_code eval
+[508, 200]
+--- response_body_like eval
+[qr//, qr/^of c1$/]
+
+
+
+=== TEST 64: get, of a child - with the nodes on the way, without the client's body
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_7; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- request
+GET /a.txt
+hello
+--- more_headers
+Filedist-Via: above
+--- tcp_listen: $TEST_NGINX_RAND_PORT_7
+--- tcp_reply eval
+"HTTP/1.0 200 OK\r\n\r\nyes"
+--- tcp_query eval
+qr/^GET \/a\.txt HTTP\/1\.0\r\n(?!.*Content-Length)(?=.*Filedist-Via: above, root\r\n).*\r\n\r\n\z/s
+--- tcp_query_len: 85
+--- response_body chomp
+yes

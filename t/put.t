@@ -1079,20 +1079,22 @@ root/x/d/a.txt hello
 
 
 
-=== TEST 66: put, alias, out of its directory by the location's name - 400, nothing stored
+=== TEST 66: put, alias without a slash, beside its directory by the location's name - 400, nothing stored
 --- config
     location /pre {
-        alias $TEST_NGINX_DATA/root/x/;
+        alias $TEST_NGINX_DATA/root/x;
         filedist on;
     }
     filedist_state $TEST_NGINX_DATA/state;
---- dirs: root/x
+--- dirs: root/x root/x-y
 --- request eval
-["PUT /pre../a.txt\nhello", "PUT /pre../x/../a.txt\nhello"]
+["PUT /pre../a.txt\nhello", "PUT /pre-y/a.txt\nhello", "PUT /pre/../a.txt\nhello", "PUT /pre/a.txt\nhello"]
 --- error_code_like eval
-[qr/^400$/, qr/^4\d\d$/]
+[qr/^400$/, qr/^400$/, qr/^4\d\d$/, qr/^201$/]
+--- files_like
+root/x/a.txt hello
 --- no_files
-root/a.txt root/x/a.txt a.txt
+root/a.txt root/x-y/a.txt a.txt root/x../a.txt
 
 
 

@@ -173,6 +173,21 @@ unsafe extern "C" fn set_fanout(
 
 /// # Safety
 ///
+/// nginx calls it before it reads `http`.
+pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    if nginx::abi::bit_fields_match() {
+        return NGX_OK as ngx_int_t;
+    }
+    let message = "this build of the filedist module does not fit its nginx: Rust's bindings have \
+                   fields of nginx's structures in other places than C. Build it for a version \
+                   from 1.22 to 1.28";
+    // SAFETY: as said above.
+    unsafe { conf::emerg(cf, format_args!("{message}")) };
+    NGX_ERROR as ngx_int_t
+}
+
+/// # Safety
+///
 /// nginx calls it after all configurations are merged.
 pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: as said above.

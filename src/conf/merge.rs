@@ -156,6 +156,11 @@ unsafe fn take_over(
             None => {}
         }
 
+        if conf::alias_leads_out(core) {
+            let message = "the \"alias\" ends with a slash and the location does not, so requests \
+                           could leave the directory with \"..\": add the slash to the location";
+            return Err(refuse(cf, format_args!("{message}")));
+        }
         claim_state(cf, child)?;
         keep_apart(cf, core)?;
         share_memory(cf)?;

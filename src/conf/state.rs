@@ -84,21 +84,38 @@ pub(super) unsafe fn keep_apart(
 ) -> Result<(), Refused> {
     // SAFETY: the caller vouches for `cf`.
     unsafe {
-        let server = &*conf::server::<SrvConf>(cf);
-        let (Some(state), Some(root)) = (conf::directory(server.state), conf::root(core)) else {
-            return Ok(());
-        };
-        let (state_path, root_path) = (real_path(state), real_path(root));
-        if state_path.starts_with(&root_path) || root_path.starts_with(&state_path) {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "the state directory \"{}\" and the root \"{}\" lie inside one another: \
-                     move \"filedist_state\" elsewhere",
-                    state.display(),
-                    root.display()
-                ),
-            ));
+        let main = &mut *conf::main::<MainConf>(cf);
+        let Some(root) = conf::root(core).map(real_path) else { return Ok(()) };
+        if !main.roots.contains(&root) {
+            main.roots.push(root);
+        }
+        all_apart(cf)
+    }
+}
+
+/// The same for all servers: a root of one must not hold the state of another.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read.
+unsafe fn all_apart(cf: *mut ngx_conf_t) -> Result<(), Refused> {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let main = &*conf::main::<MainConf>(cf);
+        for (state, _) in &main.states {
+            for root in &main.roots {
+                if state.starts_with(root) || root.starts_with(state) {
+                    return Err(refuse(
+                        cf,
+                        format_args!(
+                            "the state directory \"{}\" and the root \"{}\" lie inside one \
+                             another: move \"filedist_state\" elsewhere",
+                            state.display(),
+                            root.display()
+                        ),
+                    ));
+                }
+            }
         }
         Ok(())
     }

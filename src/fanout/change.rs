@@ -42,8 +42,8 @@ pub(crate) struct Change {
     version: Cell<u64>,
     /// How this node calls itself.
     pub(crate) node: Vec<u8>,
-    /// The nodes that the change came through (Filedist-Via), none where a client sent it.
-    pub(crate) via: Option<Vec<u8>>,
+    /// The way that it came.
+    pub(crate) via: Via,
     /// The form of the receipt.
     pub(crate) form: Form,
 }
@@ -56,7 +56,7 @@ impl Change {
             path: r.uri().to_vec(),
             version: Cell::new(0),
             node: conf.node_name(r),
-            via: r.header("filedist-via").map(<[u8]>::to_vec),
+            via: Via::of(r),
             form: Form::accepted(r.header("accept")),
         }
     }
@@ -70,10 +70,9 @@ impl Change {
         self.version.set(version);
     }
 
-    /// Refuses a change that has been here before (508, RFC 5842 section 7.2).
+    /// Refuses a change that has been here before.
     pub(crate) fn check_loop(&self) -> Result<(), Error> {
-        let via = self.via.as_deref().unwrap_or_default();
-        match via.split(|&byte| byte == b',').any(|node| node.trim_ascii() == self.node) {
+        match self.via.names(&self.node) {
             true => Err(Error::Loop),
             false => Ok(()),
         }
@@ -81,9 +80,35 @@ impl Change {
 
     /// Filedist-Via for the children.
     pub(super) fn via_here(&self) -> Vec<u8> {
-        match &self.via {
-            Some(via) => [via, &b", "[..], &self.node].concat(),
-            None => self.node.clone(),
+        self.via.then(&self.node)
+    }
+}
+
+/// The nodes that a request came through (Filedist-Via), none where a client sent it.
+#[derive(Debug)]
+pub(crate) struct Via(Option<Vec<u8>>);
+
+impl Via {
+    pub(crate) fn of(r: &Request) -> Via {
+        Via(r.header("filedist-via").map(<[u8]>::to_vec))
+    }
+
+    /// A parent sent it.
+    pub(crate) fn is_delivery(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// It has been at this node before: 508, RFC 5842 section 7.2.
+    pub(crate) fn names(&self, node: &[u8]) -> bool {
+        let via = self.0.as_deref().unwrap_or_default();
+        via.split(|&byte| byte == b',').any(|name| name.trim_ascii() == node)
+    }
+
+    /// The value for the next nodes.
+    pub(crate) fn then(&self, node: &[u8]) -> Vec<u8> {
+        match &self.0 {
+            Some(via) => [via, &b", "[..], node].concat(),
+            None => node.to_vec(),
         }
     }
 }

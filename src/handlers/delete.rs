@@ -6,7 +6,7 @@ use super::{blocking, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
-use crate::nginx::{Ask, Reply, Request};
+use crate::nginx::{Ask, Body, Broken, Reply, Request};
 use crate::receipt::Outcome;
 use crate::store::{self, Removed, Target, Wanted};
 
@@ -16,8 +16,15 @@ pub(super) async fn handle(
     change: &Rc<Change>,
 ) -> Result<Reply, Error> {
     change.check_loop()?;
-    if r.content_length().unwrap_or(0) > 0 || r.is_chunked() {
+    if r.content_length().unwrap_or(0) > 0 {
         return Err(Error::UnexpectedBody);
+    }
+    if r.is_chunked() {
+        // An HTTP/2 stream may end after its head without having said so there.
+        let mut body = Body::read(r).map_err(|Broken(status)| Error::Body(status))?;
+        if body.next().await.map_err(|Broken(status)| Error::Body(status))?.is_some() {
+            return Err(Error::UnexpectedBody);
+        }
     }
     let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
     let target = Target::of(&r)?;

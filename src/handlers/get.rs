@@ -1,7 +1,9 @@
 //! GET and HEAD: the local file, else the children.
 
 use crate::conf::LocConf;
-use crate::nginx::{Reply, Request, Status, DECLINED};
+use crate::error::Error;
+use crate::fanout::Via;
+use crate::nginx::{Handler, Headers, Level, Reply, Request, Status, DECLINED};
 use crate::store;
 
 /// nginx's own handler serves what is here; what is not goes to `proxy_pass`, which asks the
@@ -16,9 +18,32 @@ pub(super) fn handle(r: Request, conf: &LocConf) -> Status {
         return DECLINED;
     }
     match local.call(r) {
-        404 => next.call(r),
+        404 => ask_children(r, conf, next),
         status => status,
     }
+}
+
+/// Passes the request on, without a body: nginx would keep it on disk and send it to the children.
+/// It carries the nodes that it has come through, as a change does: in a loop of nodes a missing
+/// file would be asked for until no connection is left.
+fn ask_children(r: Request, conf: &LocConf, next: Handler) -> Status {
+    let node = conf.node_name(&r);
+    let via = Via::of(&r);
+    let been_here = via.names(&node);
+    // A subrequest of another module has the client's header fields, to which this node has
+    // added itself if it has asked for another file before.
+    if been_here && r.is_main() {
+        r.log(Level::Error, format_args!("{}", Error::Loop));
+        return i32::from(Error::Loop.status()) as Status;
+    }
+    if !been_here {
+        let add = [("Filedist-Via", "filedist-via", via.then(&node))];
+        match Headers::derive(r, &["filedist-via"], &add) {
+            Ok(headers) => r.set_headers(&headers),
+            Err(_) => return 500,
+        }
+    }
+    next.call_without_body(r)
 }
 
 /// 405 with the methods that there are (RFC 9110 section 15.5.6).

@@ -52,7 +52,8 @@ fn check(r: &Request) -> Result<Wanted, Error> {
     if r.header("content-range").is_some() {
         return Err(Error::ContentRange);
     }
-    if r.content_length().is_none() && !r.is_chunked() {
+    // In HTTP/2 the end of the stream is the end of the body, which may be at once.
+    if r.content_length().is_none() && !r.is_chunked() && !r.is_stream() {
         return Err(Error::LengthRequired);
     }
     Wanted::of_header(r.header("filedist-version"))
@@ -83,6 +84,7 @@ impl Put<'_> {
             digest.check()?;
         }
         let Put { r, conf, change, zone, target, wanted } = self;
+        target.check_symlinks(&r)?;
         let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, zone);
         let (published, version) = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
         change.set_version(version);
@@ -116,6 +118,7 @@ impl Put<'_> {
 
         let file = temporary.file().clone();
         let (target, wanted, zone) = (self.target, self.wanted, self.zone);
+        target.check_symlinks(&r)?;
         let publish = blocking(r, move || temporary.publish(&target, wanted, zone));
         let (published, version) = upload.during(publish).await?;
         self.change.set_version(version);

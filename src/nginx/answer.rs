@@ -29,6 +29,8 @@ pub(super) struct Reader {
     process_header: Cell<Option<ProcessHeader>>,
     filter_init: Cell<Option<FilterInit>>,
     filter: Cell<Option<Filter>>,
+    /// When the body began, in nginx's milliseconds.
+    began: Cell<ngx_msec_t>,
 }
 
 impl Reader {
@@ -134,6 +136,7 @@ unsafe extern "C" fn filter_init(data: *mut c_void) -> ngx_int_t {
         let Some(inner) = reader.filter_init.get() else { return NGX_ERROR as ngx_int_t };
         let rc = inner(data);
         reader.filter.set((*u).input_filter);
+        reader.began.set(ngx_current_msec);
         (*u).input_filter = Some(filter);
         // nginx reserves memory for the announced length at the first output, which is none.
         (*r).headers_out.content_length_n = 0;
@@ -147,7 +150,9 @@ unsafe extern "C" fn filter(data: *mut c_void, bytes: isize) -> ngx_int_t {
         let Some((reader, u)) = of(data.cast()) else { return NGX_ERROR as ngx_int_t };
         let Some(inner) = reader.filter.get() else { return NGX_ERROR as ngx_int_t };
         let rc = inner(data, bytes);
-        if !reader.collect(u) {
+        // nginx gives a child proxy_read_timeout for each byte; here it is for the whole answer.
+        let slow = ngx_current_msec.wrapping_sub(reader.began.get()) > (*(*u).conf).read_timeout;
+        if !reader.collect(u) || slow {
             // The end of the answer, as far as this node is concerned.
             (*u).length = 0;
             (*u).set_keepalive(0);

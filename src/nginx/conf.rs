@@ -174,9 +174,26 @@ pub(crate) unsafe fn static_handler(cf: *mut ngx_conf_t) -> ngx_http_handler_pt 
     }
 }
 
-/// The directory that a location serves, if it has no variables.
+/// The directory that a location serves; of one with variables, what stands before the first.
 pub(crate) fn root(core: &ngx_http_core_loc_conf_t) -> Option<&Path> {
-    core.root_lengths.is_null().then(|| os::path(core.root.as_bytes()))
+    let root = core.root.as_bytes();
+    if core.root_lengths.is_null() {
+        return Some(os::path(root));
+    }
+    let constant = root.split(|&byte| byte == b'$').next()?;
+    let end = constant.iter().rposition(|&byte| byte == b'/').filter(|&end| end > 0)?;
+    constant.get(..end).map(os::path)
+}
+
+/// `alias` with a slash at its end in a location without: nginx makes "/srv/../secret" of
+/// "/a../secret".
+pub(crate) fn alias_leads_out(core: &ngx_http_core_loc_conf_t) -> bool {
+    let (name, root) = (core.name.as_bytes(), core.root.as_bytes());
+    core.alias != 0
+        && core.alias == name.len()
+        && core.exact_match() == 0
+        && root.ends_with(b"/")
+        && !name.ends_with(b"/")
 }
 
 /// Directory of `filedist_state` and such.

@@ -21,6 +21,28 @@ impl Handler {
         Handler(handler)
     }
 
+    /// Has it answer `r` as if there were no body, which is thrown away.
+    pub fn call_without_body(self, r: Request) -> Status {
+        let raw = r.as_ptr();
+        // SAFETY: the request is alive, and stays so until its content handler has returned. The
+        // proxy module reads the length while it makes its request, which is before it returns;
+        // nginx counts with it how much of the body is still to be thrown away.
+        unsafe {
+            if r.is_main() {
+                let rc = ngx_http_discard_request_body(raw);
+                if rc != NGX_OK as ngx_int_t {
+                    return rc;
+                }
+            } else {
+                (*raw).request_body = ptr::null_mut();
+            }
+            let left = ptr::replace(&mut (*raw).headers_in.content_length_n, -1);
+            let rc = self.call(r);
+            (*raw).headers_in.content_length_n = left;
+            rc
+        }
+    }
+
     /// Has it answer `r`.
     pub fn call(self, r: Request) -> Status {
         // SAFETY: new() says that it is one; the request is alive.

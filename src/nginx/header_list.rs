@@ -36,13 +36,7 @@ impl Headers {
                 ptr::copy_nonoverlapping(header, copy, 1);
             }
             for (name, lowcase, value) in add {
-                let header = push(list)?;
-                let lowcase = lowcase.as_bytes();
-                ptr::write_bytes(header, 0, 1);
-                (*header).hash = ngx_hash_key(lowcase.as_ptr().cast_mut(), lowcase.len());
-                (*header).key = const_str(name);
-                (*header).lowcase_key = lowcase.as_ptr().cast_mut();
-                (*header).value = r.copy(value)?;
+                fill(push(list)?, name, lowcase, r.copy(value)?);
             }
             Ok(Headers(NonNull::from(list)))
         }
@@ -52,6 +46,34 @@ impl Headers {
     pub(super) fn list(&self) -> ngx_list_t {
         // SAFETY: the list lies in the pool of the request that its user belongs to.
         unsafe { self.0.read() }
+    }
+}
+
+impl Request {
+    /// Gives the request these header fields.
+    pub fn set_headers(&self, headers: &Headers) {
+        // SAFETY: the request is alive; the list is in its pool.
+        unsafe { (*self.as_ptr()).headers_in.headers = headers.list() }
+    }
+}
+
+/// # Safety
+///
+/// `header` is an element of a list of header fields; what it was is lost.
+unsafe fn fill(
+    header: *mut ngx_table_elt_t,
+    name: &'static str,
+    lowcase: &'static str,
+    value: ngx_str_t,
+) {
+    let lowcase = lowcase.as_bytes();
+    // SAFETY: the caller vouches for the element, for which zeroes are valid.
+    unsafe {
+        ptr::write_bytes(header, 0, 1);
+        (*header).hash = ngx_hash_key(lowcase.as_ptr().cast_mut(), lowcase.len());
+        (*header).key = const_str(name);
+        (*header).lowcase_key = lowcase.as_ptr().cast_mut();
+        (*header).value = value;
     }
 }
 

@@ -110,6 +110,14 @@ impl Request {
         self.raw().headers_in.chunked() != 0
     }
 
+    /// It came over HTTP/2.
+    pub fn is_stream(&self) -> bool {
+        #[cfg(ngx_http_v2)]
+        return !self.raw().stream.is_null();
+        #[cfg(not(ngx_http_v2))]
+        false
+    }
+
     /// The length of a body that nginx would keep in memory (`client_body_buffer_size`).
     pub fn small_body(&self) -> Option<usize> {
         let length = usize::try_from(self.content_length()?).ok()?;
@@ -187,10 +195,11 @@ impl Request {
                 return Err(OutOfMemory);
             }
             let len = last.offset_from(path.data) as usize;
-            if root >= len {
+            let conf = self.core_conf();
+            if root >= len && !conf.root_lengths.is_null() {
                 // An "alias" with captures makes the whole path: its root is the directory that
                 // the directive names before the first variable.
-                let alias = self.core_conf().root.as_bytes();
+                let alias = conf.root.as_bytes();
                 let constant = alias.split(|&byte| byte == b'$').next().unwrap_or_default();
                 root = constant.iter().rposition(|&byte| byte == b'/').unwrap_or(0).min(len);
             }

@@ -73,6 +73,9 @@ impl Temporary {
                 create_directory(target, directory)?;
                 Temporary::create_named(directory).map_err(Error::io("open", directory))
             }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::io("open", directory)(error))
+            }
             other => other.map_err(below_file("open", directory)),
         }
     }
@@ -91,13 +94,9 @@ impl Temporary {
     }
 
     fn create_named(directory: &Path) -> io::Result<Temporary> {
-        let name = temporary_name(directory);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&name)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(FILE_MODE);
+        let (file, name) = with_temporary_name(directory, |name| options.open(name))?;
         Ok(Temporary { file: Arc::new(file), name: Some(name) })
     }
 
@@ -166,8 +165,8 @@ impl Temporary {
                 }
             }
             // link() takes no name that is in use, rename() does.
-            let name = temporary_name(target.path.parent().unwrap_or(&target.root));
-            nginx::link(&self.file, &name)?;
+            let directory = target.path.parent().unwrap_or(&target.root);
+            let ((), name) = with_temporary_name(directory, |name| nginx::link(&self.file, name))?;
             self.name = Some(name);
         }
         if let Some(name) = &self.name {
@@ -281,9 +280,25 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
 }
 
-fn temporary_name(directory: &Path) -> PathBuf {
+/// Has `create` make something under a name that nothing has. A process that was killed may have
+/// left names behind, and another may have its number now.
+fn with_temporary_name<T>(
+    directory: &Path,
+    create: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(T, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    const TRIES: usize = 1000;
+
     let reserved = String::from_utf8_lossy(RESERVED);
-    directory.join(format!("{reserved}{}.{number}", nginx::pid()))
+    let mut result = Err(io::Error::from_raw_os_error(libc::EEXIST));
+    for _ in 0..TRIES {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = directory.join(format!("{reserved}{}.{number}", nginx::pid()));
+        result = create(&name).map(|made| (made, name));
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            _ => break,
+        }
+    }
+    result
 }

@@ -26,13 +26,20 @@ impl Target {
     /// Maps the request's path as nginx does for GET, and refuses what must not be changed.
     pub(crate) fn of(r: &Request) -> Result<Target, Error> {
         let (path, root) = r.map_to_path().map_err(|_| Error::Internal("no memory"))?;
-        let (root, below) = path.split_at_checked(root).unwrap_or((path, b""));
-        check_names(below)?;
+        let root = path.get(..root).unwrap_or(path);
+        // A root without a slash at its end ("alias /srv/a" in "location /a") is cut off within a
+        // name.
+        let cut = root.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        check_names(path.get(cut..).unwrap_or_default())?;
         let target = Target {
             path: nginx::path(without_slash(path)).into(),
             root: nginx::path(without_slash(root)).into(),
             is_directory: path.ends_with(b"/"),
         };
+        // "alias /srv/a" makes "/srv/a-b" of "/a-b".
+        if !target.path.starts_with(&target.root) {
+            return Err(Error::OutsideRoot);
+        }
         target.check_symlinks(r)?;
         Ok(target)
     }
@@ -42,8 +49,9 @@ impl Target {
         self.path.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root))
     }
 
-    /// `disable_symlinks` holds for the part of the path that exists.
-    fn check_symlinks(&self, r: &Request) -> Result<(), Error> {
+    /// `disable_symlinks` holds for the part of the path that exists. To be asked again before the
+    /// path is used: an upload takes its time.
+    pub(crate) fn check_symlinks(&self, r: &Request) -> Result<(), Error> {
         if !r.checks_symlinks() {
             return Ok(());
         }

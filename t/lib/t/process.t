@@ -19,7 +19,7 @@ GET /t
 END
 
 sub none_left ($name) {
-    for (1 .. 300) { last if !leftover(); sleep 0.01 }
+    for (1 .. 1000) { last if !leftover(); sleep 0.01 }
     is(join(' ', leftover()), '', "$name - no process is left");
 }
 
