@@ -11,11 +11,12 @@ use IO::Socket::UNIX;
 use POSIX ();
 use Test::More ();
 use Test::Nginx::Socket::Base;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(check_tcp_query start_tcp_server stop_tcp_server);
 
 my $tcp_pid;    # a child of this process
+my $tester;     # this process, as the child knows it
 at_exit(\&stop_tcp_server);
 
 sub start_tcp_server ($block) {
@@ -29,6 +30,7 @@ sub start_tcp_server ($block) {
             LocalAddr => '127.0.0.1', LocalPort => $address, Listen => 5, ReuseAddr => 1);
     $listener or bail_out($block->name . " - cannot listen on $address: $! $@");
 
+    $tester = $$;
     $tcp_pid = fork // bail_out("fork: $!");
     return if $tcp_pid;
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
@@ -38,6 +40,7 @@ sub start_tcp_server ($block) {
 }
 
 sub serve_tcp ($block, $listener) {
+    doze(0) until readable($listener, 0.2);
     my $connection = $listener->accept or return;
     shutdown $connection, $block->tcp_shutdown if length($block->tcp_shutdown // '');
 
@@ -53,7 +56,7 @@ sub serve_tcp ($block, $listener) {
         $query .= $piece;
         print $record $piece;
     }
-    sleep seconds($block->tcp_reply_delay // 0);
+    doze(seconds($block->tcp_reply_delay // 0));
 
     my $reply = $block->tcp_reply;
     $reply = $reply->($query) if ref $reply eq 'CODE';
@@ -61,14 +64,24 @@ sub serve_tcp ($block, $listener) {
         $connection->syswrite($piece) or last;
         sleep 0.005 if ref $reply;
     }
-    if (defined $block->tcp_no_close) { sleep 1 while 1 }
+    if (defined $block->tcp_no_close) { doze(1) while 1 }
     shutdown $connection, 1;
     while (readable($connection, 1)) {    # no reset because of unread bytes
         sysread $connection, my $piece, 65536 or last;
         print $record $piece;
     }
     close $connection;
-    sleep 1 while 1;    # keep listening until the test is over
+    doze(1) while 1;    # keep listening until the test is over
+}
+
+# Sleeps, but not longer than the test lives: one that is killed cannot end its server.
+sub doze ($seconds) {
+    my $end = time + $seconds;
+    do {
+        POSIX::_exit(0) if getppid() != $tester;
+        my $rest = $end - time;
+        sleep($rest < 0.2 ? $rest : 0.2) if $rest > 0;
+    } while (time < $end);
 }
 
 sub readable ($socket, $seconds) {
