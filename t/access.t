@@ -640,9 +640,9 @@ GET /page
 
 === TEST 32: limit_req that refuses - 503, nothing stored
 --- http_config
-    limit_req_zone $server_name zone=r:1m rate=1r/m;
+    limit_req_zone $server_name zone=refuse:1m rate=1r/m;
 --- config
-    location / { filedist on; limit_req zone=r; limit_req_log_level notice; }
+    location / { filedist on; limit_req zone=refuse; limit_req_log_level notice; }
 --- pipelined_requests eval
 ["PUT /a.txt\nhello", "PUT /b.txt\nhello"]
 --- error_code_like eval
