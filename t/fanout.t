@@ -1348,3 +1348,21 @@ main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NG
 [map "PUT /$_\nhello", 1 .. 5]
 --- error_code eval: [(201) x 5]
 --- after: is(missing_log(), '', 'nothing is missing')
+
+
+
+=== TEST 97: the last byte, with threads - nobody has a file that this node cannot take
+--- init
+use POSIX ();
+if (!(fork // die "fork: $!")) {
+    sleep 0.2;
+    mkdir data_dir() . '/root/a';
+    POSIX::_exit(0);
+}
+--- config eval: main::node('aio threads; client_body_buffer_size 2;')
+--- request eval
+[[{value => "PUT /a\nhel"}, {value => "lo", delay_before => 0.5}]]
+--- error_code: 409
+--- response_body_like: ^error: root/a failed to store: 409
+--- no_files
+c1/a c2/a
