@@ -108,8 +108,7 @@ impl Put<'_> {
             upload.write(&temporary, piece).await?;
             self.pass_on(&mut upload, &temporary);
         }
-        let expected = r.content_length().filter(|_| !r.is_chunked());
-        if expected.is_some_and(|length| length != upload.written) {
+        if r.content_length().is_some_and(|length| length != upload.written) {
             return Err(Error::Body(400));
         }
         if let Some(digest) = digest {
@@ -139,9 +138,7 @@ impl Put<'_> {
     /// Lets the children have what is written so far. A body without a length is delivered when
     /// it has one.
     fn pass_on(&mut self, upload: &mut Upload, temporary: &Temporary) {
-        let Some(length) = self.r.content_length().filter(|_| !self.r.is_chunked()) else {
-            return;
-        };
+        let Some(length) = self.r.content_length() else { return };
         let source = upload
             .source
             .get_or_insert_with(|| Rc::new(Source::file(temporary.file().clone(), length)));

@@ -100,8 +100,12 @@ impl Request {
         self.raw().uri.as_bytes()
     }
 
-    /// Length that the client announced, or none for a chunked body.
+    /// Length that the client announced, or none for a chunked body, where nginx counts what has
+    /// arrived in the same place.
     pub fn content_length(&self) -> Option<u64> {
+        if self.is_chunked() {
+            return None;
+        }
         u64::try_from(self.raw().headers_in.content_length_n).ok()
     }
 
@@ -121,7 +125,7 @@ impl Request {
     /// The length of a body that nginx would keep in memory (`client_body_buffer_size`).
     pub fn small_body(&self) -> Option<usize> {
         let length = usize::try_from(self.content_length()?).ok()?;
-        (!self.is_chunked() && length <= self.core_conf().client_body_buffer_size).then_some(length)
+        (length <= self.core_conf().client_body_buffer_size).then_some(length)
     }
 
     /// The location has `disable_symlinks`.
