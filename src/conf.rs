@@ -3,18 +3,26 @@
 
 pub(crate) mod commands;
 pub(crate) mod merge;
+mod site;
 mod state;
 
+use core::cell::OnceCell;
 use core::ptr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use nginx_sys::{ngx_flag_t, ngx_path_t, ngx_shm_zone_t, NGX_CONF_UNSET};
+use nginx_sys::{
+    ngx_flag_t, ngx_http_core_srv_conf_t, ngx_path_t, ngx_shm_zone_t, ngx_uint_t, NGX_CONF_UNSET,
+};
 
-use crate::nginx::{ComplexValue, Handler, Request, Upstream};
+use crate::nginx::{detached, worker, ComplexValue, Handler, Request, Upstream};
 use crate::zone::Zone;
 
-/// NGX_CONF_UNSET_SIZE, which bindgen does not see.
+pub(crate) use site::{Child, Site};
+
+/// NGX_CONF_UNSET_SIZE and NGX_CONF_UNSET_UINT, which bindgen does not see.
 const UNSET_SIZE: usize = usize::MAX;
+const UNSET_UINT: ngx_uint_t = ngx_uint_t::MAX;
 
 /// `http`.
 pub(crate) struct MainConf {
@@ -23,29 +31,80 @@ pub(crate) struct MainConf {
     /// The shared memory, where a location has `filedist on`.
     zone: *mut ngx_shm_zone_t,
     /// State directories in use, each with the server that uses it.
-    states: Vec<(PathBuf, *const SrvConf)>,
+    states: Vec<(PathBuf, *mut SrvConf)>,
     /// Directories that are served and stored to.
     roots: Vec<PathBuf>,
     /// nginx's own handler for files.
     static_handler: Option<Handler>,
+    /// What this worker does by the clock.
+    clock: OnceCell<worker::Clock>,
 }
 
 /// `server`; an `upstream` has a configuration of the same kind.
 pub(crate) struct SrvConf {
     /// `filedist_state`, or null.
     state: *mut ngx_path_t,
-    /// The directory of the missing logs in it, where the server uses one.
-    missing: Option<&'static Path>,
+    /// What is in it, where a location of the server has `filedist on` or `filedist_missing`.
+    directories: Option<Directories>,
+    /// `filedist_catch_up`; none where it was not said.
+    catch_up: Option<CatchUp>,
+    main: *const MainConf,
+    core: *mut ngx_http_core_srv_conf_t,
+    /// The upstreams of its locations with `filedist on`.
+    upstreams: Vec<Upstream>,
+    /// For what the worker does on its own account.
+    server: Option<detached::Server>,
+    /// What this worker keeps for it.
+    site: OnceCell<Site>,
     /// In an upstream: `filedist_fanout` was said.
     fanout: bool,
     /// And no other method has taken its place.
     balances: bool,
 }
 
+/// The state directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directories {
+    /// What the children lack, a directory each.
+    pub(crate) missing: &'static Path,
+    /// Changes under way, a file for each worker.
+    pub(crate) journal: &'static Path,
+    /// Tombstones.
+    pub(crate) deleted: &'static Path,
+    /// A lock for each child whose missing log is being delivered.
+    pub(crate) catch_up: &'static Path,
+}
+
+/// `filedist_catch_up`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CatchUp {
+    pub(crate) enable: bool,
+    /// Deliveries to one child at a time.
+    pub(crate) concurrency: usize,
+    /// Bytes a second to one child; none is no limit.
+    pub(crate) rate: Option<u64>,
+    /// The longest time between attempts.
+    pub(crate) max_backoff: Duration,
+}
+
+impl Default for CatchUp {
+    fn default() -> CatchUp {
+        CatchUp { enable: true, concurrency: 8, rate: None, max_backoff: Duration::from_secs(60) }
+    }
+}
+
+/// `filedist_ack`: whose answers a client waits for.
+pub(crate) const ACK_CHILDREN: ngx_uint_t = 0;
+pub(crate) const ACK_LOCAL: ngx_uint_t = 1;
+
 /// `location`.
 pub(crate) struct LocConf {
     /// `filedist`.
     enable: ngx_flag_t,
+    /// `filedist_fsync`.
+    fsync: ngx_flag_t,
+    /// `filedist_ack`.
+    ack: ngx_uint_t,
     /// `filedist_name`.
     name: ComplexValue,
     /// `filedist_missing`; not inherited.
@@ -55,7 +114,8 @@ pub(crate) struct LocConf {
     /// The children, or none on a leaf.
     upstream: Option<Upstream>,
     main: *const MainConf,
-    missing_logs: Option<&'static Path>,
+    /// The server's, where it has a state directory that this location uses.
+    server: *const SrvConf,
 }
 
 impl Default for MainConf {
@@ -66,13 +126,25 @@ impl Default for MainConf {
             states: Vec::new(),
             roots: Vec::new(),
             static_handler: None,
+            clock: OnceCell::new(),
         }
     }
 }
 
 impl Default for SrvConf {
     fn default() -> SrvConf {
-        SrvConf { state: ptr::null_mut(), missing: None, fanout: false, balances: false }
+        SrvConf {
+            state: ptr::null_mut(),
+            directories: None,
+            catch_up: None,
+            main: ptr::null(),
+            core: ptr::null_mut(),
+            upstreams: Vec::new(),
+            server: None,
+            site: OnceCell::new(),
+            fanout: false,
+            balances: false,
+        }
     }
 }
 
@@ -80,13 +152,60 @@ impl Default for LocConf {
     fn default() -> LocConf {
         LocConf {
             enable: NGX_CONF_UNSET as ngx_flag_t,
+            fsync: NGX_CONF_UNSET as ngx_flag_t,
+            ack: UNSET_UINT,
             name: ComplexValue::unset(),
             missing: NGX_CONF_UNSET as ngx_flag_t,
             next: None,
             upstream: None,
             main: ptr::null(),
-            missing_logs: None,
+            server: ptr::null(),
         }
+    }
+}
+
+impl SrvConf {
+    /// How its children catch up.
+    pub(crate) fn catch_up(&self) -> CatchUp {
+        self.catch_up.unwrap_or_default()
+    }
+
+    /// The upstreams of its locations.
+    pub(crate) fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    /// For requests that no client sent.
+    pub(crate) fn server(&self) -> Option<detached::Server> {
+        self.server
+    }
+
+    /// What the workers share.
+    pub(crate) fn zone(&self) -> Option<Zone> {
+        Zone::of(self.main()?.zone)
+    }
+
+    /// What this worker keeps for it; none without a state directory.
+    pub(crate) fn site(&'static self) -> Option<&'static Site> {
+        let directories = self.directories?;
+        Some(self.site.get_or_init(|| Site::new(self, directories)))
+    }
+}
+
+impl MainConf {
+    /// Directories that are served and stored to.
+    pub(crate) fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// What this worker does by the clock.
+    pub(crate) fn clock(&self) -> Option<&worker::Clock> {
+        self.clock.get()
+    }
+
+    /// Sets it, once.
+    pub(crate) fn set_clock(&self, clock: worker::Clock) {
+        _ = self.clock.set(clock);
     }
 }
 
@@ -101,9 +220,19 @@ impl LocConf {
         self.upstream
     }
 
-    /// The directory of the missing logs.
-    pub(crate) fn missing_logs(&self) -> Option<&'static Path> {
-        self.missing_logs
+    /// What this worker keeps for the location's server.
+    pub(crate) fn site(&self) -> Option<&'static Site> {
+        self.server()?.site()
+    }
+
+    /// Changes are on the disk before they are answered.
+    pub(crate) fn fsync(&self) -> bool {
+        self.fsync == 1
+    }
+
+    /// A change is answered when this node has it.
+    pub(crate) fn acks_locally(&self) -> bool {
+        self.ack == ACK_LOCAL
     }
 
     /// What this node calls itself: `filedist_name`, or the address that the request came to.

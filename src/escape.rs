@@ -19,6 +19,28 @@ pub(crate) fn percent(path: &[u8]) -> String {
     text
 }
 
+/// What [`percent`] was given. Other bytes may be escaped too; `None` for a `%` without two
+/// hexadecimal digits.
+pub(crate) fn unpercent(text: &[u8]) -> Option<Vec<u8>> {
+    let mut path = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            path.push(byte);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        rest = after;
+        let mut value = 0;
+        for &digit in digits {
+            value = value * 16 + char::from(digit).to_digit(16)?;
+        }
+        path.push(u8::try_from(value).ok()?);
+    }
+    Some(path)
+}
+
 /// A name as HTML text on one line. Control bytes become character references; bytes above 0x7f
 /// stay as they are, whatever encoding they are in.
 pub(crate) fn html(name: &[u8]) -> Vec<u8> {
@@ -34,6 +56,34 @@ pub(crate) fn html(name: &[u8]) -> Vec<u8> {
         }
     }
     text
+}
+
+/// What [`html`] was given; `None` for what it does not give.
+pub(crate) fn unhtml(text: &[u8]) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'&' {
+            name.push(byte);
+            continue;
+        }
+        let end = rest.iter().position(|&byte| byte == b';')?;
+        let (reference, after) = rest.split_at_checked(end)?;
+        rest = after.get(1..)?;
+        name.push(match reference {
+            b"lt" => b'<',
+            b"gt" => b'>',
+            b"amp" => b'&',
+            b"quot" => b'"',
+            _ => {
+                let number = reference.strip_prefix(b"#")?;
+                std::str::from_utf8(number).ok()?.parse().ok()?
+            }
+        });
+    }
+    // One name, one text: neither markup nor another way to write a byte.
+    (html(&name) == text).then_some(name)
 }
 
 /// The inside of a JSON string (RFC 8259 section 7). Bytes that are no UTF-8 become U+FFFD.
@@ -75,8 +125,30 @@ mod tests {
     }
 
     #[test]
+    fn unpercent_gives_back_what_percent_was_given() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unpercent(percent(&all).as_bytes()), Some(all));
+        assert_eq!(unpercent(b"/%2Fa%2f").as_deref(), Some(&b"//a/"[..]));
+        for text in ["%", "/a%4", "%0g", "%+1", "%%41"] {
+            assert_eq!(unpercent(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn html_is_one_line_without_markup() {
         assert_eq!(html(b"a<b>&\"\n\r\xff"), b"a&lt;b&gt;&amp;&quot;&#10;&#13;\xff");
+    }
+
+    #[test]
+    fn unhtml_gives_back_what_html_was_given() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhtml(&html(&all)), Some(all));
+        assert_eq!(unhtml(b""), Some(Vec::new()));
+        for text in
+            ["a<b", ">", "\"", "\n", "&", "&lt", "&;", "&#;", "&#65;", "&#010;", "&#+9;", "&#300;"]
+        {
+            assert_eq!(unhtml(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

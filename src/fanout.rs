@@ -6,18 +6,23 @@ mod delivery;
 use core::future::{poll_fn, Future};
 use core::pin::pin;
 use core::task::Poll;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use change::{Change, Verb, Via};
-use delivery::{Delivery, End};
+use delivery::Delivery;
+pub(crate) use delivery::End;
 
-use crate::conf::LocConf;
+use crate::conf::{LocConf, Site};
 use crate::error::Error;
+use crate::journal::Open;
 use crate::missing_log;
-use crate::nginx::{self, Ask, Headers, Level, Request};
+use crate::nginx::{self, Answer, Ask, Child, Headers, Level, Request, Subrequest};
 use crate::receipt;
+
+type Lines = Vec<(&'static [u8], [u32; 6])>;
 
 /// The deliveries of one change. However it ends, each child has the change or a line in its
 /// missing log, once [`accepted`](Fanout::accepted) was called; before that, dropping it closes
@@ -25,9 +30,16 @@ use crate::receipt;
 pub(crate) struct Fanout {
     r: Request,
     change: Rc<Change>,
-    missing_logs: Option<&'static Path>,
+    site: Option<&'static Site>,
+    fsync: bool,
     deliveries: Vec<Delivery>,
     accepted: bool,
+    /// What the journal has until each child has the change or its line.
+    intent: Option<Open>,
+    /// Lines of missing logs, of which child and when, that may not be on the disk yet.
+    unsynced: Lines,
+    /// One could not be written: the intent stays, for the next worker.
+    failed: bool,
 }
 
 impl Fanout {
@@ -35,18 +47,33 @@ impl Fanout {
     pub(crate) fn start(r: Request, conf: &LocConf, change: &Rc<Change>, ask: &Ask) -> Fanout {
         let mut deliveries = Vec::new();
         if let Some(upstream) = conf.upstream() {
-            let headers = headers(r, change);
-            let start = |child| Delivery::start(r, child, ask, headers.as_ref());
-            deliveries = upstream.children().into_iter().map(start).collect();
-            r.poll_again();
+            let children = upstream.children().into_iter();
+            if conf.acks_locally() {
+                deliveries = children.map(Delivery::queued).collect();
+            } else {
+                let headers = headers(r, change);
+                let start = |child| Delivery::start(r, child, ask, headers.as_ref());
+                deliveries = children.map(start).collect();
+                r.poll_again();
+            }
         }
-        let change = Rc::clone(change);
-        Fanout { r, change, missing_logs: conf.missing_logs(), deliveries, accepted: false }
+        Fanout {
+            r,
+            change: Rc::clone(change),
+            site: conf.site(),
+            fsync: conf.fsync(),
+            deliveries,
+            accepted: false,
+            intent: None,
+            unsynced: Vec::new(),
+            failed: false,
+        }
     }
 
     /// This node has the change: from now on a child that does not get it has it in its log.
-    pub(crate) fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self, intent: Option<Open>) {
         self.accepted = true;
+        self.intent = intent;
         self.record();
     }
 
@@ -65,13 +92,37 @@ impl Fanout {
         .await
     }
 
-    /// Waits until each child has answered or failed.
+    /// Waits until each child has answered or failed, and its log says so.
     pub(crate) async fn ended(&mut self) {
         poll_fn(|_| match self.record() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
         .await;
+        if let (true, false, Some(site)) = (self.fsync, self.unsynced.is_empty(), self.site) {
+            let logs = site.directories().missing;
+            let lines = self.unsynced.clone();
+            match nginx::offload(self.r, move || sync(logs, &lines)).await {
+                Ok(Ok(())) => self.unsynced.clear(),
+                Ok(Err(error)) => self.cannot_sync(logs, error),
+                Err(_) => self.failed = true,
+            }
+        }
+        self.close();
+    }
+
+    fn cannot_sync(&mut self, logs: &Path, error: io::Error) {
+        self.failed = true;
+        self.r.log(Level::Crit, format_args!("{}", Error::io("fsync", logs)(error)));
+    }
+
+    /// Nothing is owed to the children any more.
+    fn close(&mut self) {
+        if !self.failed {
+            if let Some(intent) = self.intent.take() {
+                intent.close();
+            }
+        }
     }
 
     /// What became of the change at each child.
@@ -82,16 +133,32 @@ impl Fanout {
     /// Looks at each delivery, and logs a failure at once. True when all have ended.
     fn record(&mut self) -> bool {
         let mut all = true;
+        let mut queued = false;
         for delivery in &mut self.deliveries {
             let name = delivery.child.name();
-            match delivery.end(&self.change) {
-                None => all = false,
-                Some(End::Failed { reason, recorded }) if self.accepted && !*recorded => {
-                    *recorded = true;
-                    log_missing(&self.r, self.missing_logs, &self.change, name, reason);
+            let reason = match delivery.end(&self.change) {
+                None => {
+                    all = false;
+                    continue;
                 }
-                Some(_) => {}
+                Some(End::Failed(reason)) => Some(reason.clone()),
+                Some(End::Queued) => Some("queued".into()),
+                Some(End::Delivered(_)) => None,
+            };
+            let Some(site) = self.site else { continue };
+            if let (Some(reason), true, false) = (&reason, self.accepted, delivery.recorded) {
+                delivery.recorded = true;
+                queued |= reason == "queued";
+                let time = now();
+                self.unsynced.push((name, time));
+                self.failed |= !log_missing(&self.r, site, &self.change, name, reason, time);
             }
+            if delivery.take_answered() {
+                site.answered(name);
+            }
+        }
+        if let (true, Some(site)) = (queued, self.site) {
+            site.hurry();
         }
         all
     }
@@ -105,7 +172,51 @@ impl Drop for Fanout {
             self.deliveries.iter_mut().for_each(Delivery::abort);
             self.record();
         }
+        if let (true, true, Some(site)) = (self.intent.is_some(), self.fsync, self.site) {
+            let logs = site.directories().missing;
+            if let Err(error) = sync(logs, &self.unsynced) {
+                self.cannot_sync(logs, error);
+            }
+        }
+        self.close();
     }
+}
+
+/// Asks one child, which may have been away, and waits for its answer. None without memory.
+/// `paced` is called again and again; it says whether more of the source may go out now.
+pub(crate) async fn ask(
+    r: Request,
+    child: &Child,
+    change: &Change,
+    ask: &Ask,
+    mut paced: impl FnMut() -> bool,
+) -> Option<Answer> {
+    struct Guard(Rc<Subrequest>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+
+    let headers = headers(r, change)?;
+    let asked = Guard(Subrequest::start(r, child, ask, &headers, true).ok()?);
+    poll_fn(|_| {
+        if paced() {
+            asked.0.wake();
+        }
+        match asked.0.answer() {
+            Some(answer) => Poll::Ready(Some(answer)),
+            None => {
+                asked.0.rest();
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn sync(logs: &Path, lines: &[(&'static [u8], [u32; 6])]) -> io::Result<()> {
+    lines.iter().try_for_each(|(child, time)| missing_log::sync(logs, child, time))
 }
 
 fn headers(r: Request, change: &Change) -> Option<Headers> {
@@ -133,27 +244,38 @@ fn headers(r: Request, change: &Change) -> Option<Headers> {
     Headers::derive(r, &drop, &add).ok()
 }
 
-fn log_missing(r: &Request, logs: Option<&Path>, change: &Change, child: &[u8], reason: &str) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// False if the line could not be written.
+fn log_missing(
+    r: &Request,
+    site: &Site,
+    change: &Change,
+    child: &[u8],
+    reason: &str,
+    time: [u32; 6],
+) -> bool {
     let entry = missing_log::Entry {
-        time: nginx::utc(since.as_secs() as i64),
+        time,
         deleted: change.verb == Verb::Delete,
         path: &change.path,
         version: change.version(),
         reason,
     };
-    // A location with children has a state directory: the configuration is refused without.
-    let Some(logs) = logs else { return };
-    if let Err(error) = missing_log::append(logs, child, &entry) {
-        r.log(
-            Level::Crit,
-            format_args!(
-                "{}; child \"{}\" lacks {} \"{}\"",
-                Error::io("write", &missing_log::directory(logs, child))(error),
-                String::from_utf8_lossy(child),
-                change.verb.method(),
-                String::from_utf8_lossy(&change.path),
-            ),
-        );
-    }
+    let Err(error) = site.missed(child, &entry) else { return true };
+    r.log(
+        Level::Crit,
+        format_args!(
+            "{}; child \"{}\" lacks {} \"{}\"",
+            Error::io("write", &site.log(child))(error),
+            String::from_utf8_lossy(child),
+            change.verb.method(),
+            String::from_utf8_lossy(&change.path),
+        ),
+    );
+    false
+}
+
+/// The time of an entry of a missing log.
+pub(crate) fn now() -> [u32; 6] {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    nginx::utc(since.as_secs() as i64)
 }

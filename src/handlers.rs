@@ -9,18 +9,23 @@ use std::rc::Rc;
 use crate::conf::LocConf;
 use crate::error::{Error, Severity};
 use crate::fanout::{Change, Fanout, Verb};
+use crate::journal::Intent;
 use crate::nginx::{self, Level, Method, Reply, Request, Status};
 use crate::receipt::{Line, Outcome, Receipt, BETWEEN_NODES};
+use crate::store::Commit;
 
 pub(crate) use get::method_not_allowed;
 
 /// The content handler of a location with `filedist on`.
 pub(crate) fn dispatch(r: Request) -> Status {
     let conf: &'static LocConf = r.conf();
+    if let Some(status) = nginx::pass(r, conf.next()) {
+        return status;
+    }
     match r.method() {
         Method::Get => get::handle(r, conf),
-        // Not 405 for a delivery; another module's subrequest has no body of its own to store.
-        _ if !r.is_main() => nginx::pass(r, conf.next()).unwrap_or(405),
+        // Another module's subrequest has no body of its own to store.
+        _ if !r.is_main() => 405,
         Method::Put => change(r, conf, Verb::Store),
         Method::Delete => change(r, conf, Verb::Delete),
         Method::Other => method_not_allowed(r, "GET, HEAD, PUT, DELETE"),
@@ -41,11 +46,16 @@ fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
     })
 }
 
-/// The answer to a change that ended in `outcome` here and is with the children of `fanout`.
-async fn receipt(change: &Change, status: u16, outcome: Outcome, mut fanout: Fanout) -> Reply {
-    fanout.ended().await;
+/// The answer to a change that ended in `outcome` here and is with the children of `fanout`, if
+/// it was one.
+async fn receipt(change: &Change, status: u16, outcome: Outcome, fanout: Option<Fanout>) -> Reply {
     let own = Line { node: &change.node, path: &change.path, outcome };
-    let (version, children) = (Some(change.version()), fanout.receipts());
+    let version = Some(change.version());
+    let Some(mut fanout) = fanout else {
+        return reply(change, status, &Receipt { own, version, children: Vec::new() });
+    };
+    fanout.ended().await;
+    let children = fanout.receipts();
     reply(change, status, &Receipt { own, version, children })
 }
 
@@ -72,6 +82,24 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
     reply(change, status, &Receipt { own, version: None, children: Vec::new() })
 }
 
+/// What a change of the files at this location takes.
+fn commit(conf: &LocConf, change: &Change) -> Result<Commit, Error> {
+    let site = conf.site().ok_or(NOT_CONFIGURED)?;
+    let zone = conf.zone().ok_or(NOT_CONFIGURED)?;
+    let fsync = conf.fsync();
+    let mut journal = None;
+    if let Some(upstream) = conf.upstream() {
+        let intent = Intent {
+            version: 0,
+            deleted: change.verb == Verb::Delete,
+            path: change.path.clone(),
+            upstream: upstream.name().to_vec(),
+        };
+        journal = Some((site.journal(fsync)?, intent));
+    }
+    Ok(Commit { zone, tombstones: site.tombstones(), journal, fsync })
+}
+
 /// Runs `work` where it may wait for a disk.
 async fn blocking<T: Send + 'static>(
     r: Request,
@@ -80,4 +108,5 @@ async fn blocking<T: Send + 'static>(
     nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
 }
 
+const NOT_CONFIGURED: Error = Error::Internal("no shared memory or no state directory");
 const NOT_RUN: Error = Error::Internal("the thread pool did not run a job");

@@ -6,19 +6,23 @@
 //! - [`conf`]: the directives.
 //! - [`handlers`]: GET, PUT and DELETE, a file each. Start reading at `handlers/put.rs`.
 //! - [`pages`]: what the module serves about itself.
+//! - [`catch_up`]: what children have missed is delivered later.
 //! - [`fanout`]: a change on its way to the children.
 //! - [`store`]: a change on its way into this node's own files.
-//! - [`receipt`], [`missing_log`], [`escape`], [`error`]: plain text in and out, without nginx.
+//! - [`receipt`], [`missing_log`], [`journal`], [`escape`], [`error`]: plain text in and out, without
+//!   nginx.
 //! - [`zone`]: what workers share.
 //! - [`nginx`]: the fence around all `unsafe` use of nginx.
 //!
 //! Modules use those further down this list. docs/ tells the life of a request.
 
+mod catch_up;
 mod conf;
 mod error;
 mod escape;
 mod fanout;
 mod handlers;
+mod journal;
 mod missing_log;
 mod module;
 #[allow(unsafe_code)]

@@ -1,58 +1,28 @@
 //! The missing log: what a child has not got yet, as a page of links that wget can follow.
 //!
 //! One directory a child, one file a day, one line an entry; docs/formats.md has the grammar.
+//! Any worker appends ([`append`]); one at a time, which its caller sees to, reads a child's log
+//! ([`Reader`]), blanks what is delivered ([`Place::clear`]) and gives back the room ([`Tidy`]).
+//!
+//! Who appends or changes which file has the name of the day holds that file's exclusive lock
+//! (flock), which ends with its process. All here may block on a disk.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+mod append;
+mod copy;
+mod entry;
+mod lines;
+mod reader;
+mod tidy;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::escape;
-
-/// A change that one child has not got.
-pub(crate) struct Entry<'a> {
-    /// UTC year, month, day, hour, minute, second of the failure.
-    pub(crate) time: [u32; 6],
-    /// Whether the change stored a file or deleted one.
-    pub(crate) deleted: bool,
-    /// The request's path.
-    pub(crate) path: &'a [u8],
-    /// The change's version, nanoseconds since the epoch.
-    pub(crate) version: u64,
-    /// Why: a status, or `timeout`.
-    pub(crate) reason: &'a str,
-}
-
-impl Entry<'_> {
-    /// The line of the log. PUT lines are links, DELETE lines are not: there is nothing to fetch.
-    fn line(&self) -> Vec<u8> {
-        let [year, month, day, hour, minute, second] = self.time;
-        let mut line = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z ")
-            .into_bytes();
-        if self.deleted {
-            line.extend(b"DELETE ");
-            line.extend(escape::html(self.path));
-        } else {
-            line.extend(b"PUT <a href=\"");
-            // "//a/b" would be the path "/b" on a host "a".
-            let link = escape::percent(self.path);
-            match link.strip_prefix("//") {
-                Some(rest) => line.extend(format!("/%2F{rest}").bytes()),
-                None => line.extend(link.bytes()),
-            }
-            line.extend(b"\">");
-            line.extend(escape::html(self.path));
-            line.extend(b"</a>");
-        }
-        line.extend(format!(" {} {}<br>\n", self.version, self.reason).bytes());
-        line
-    }
-
-    fn file_name(&self) -> String {
-        let [year, month, day, ..] = self.time;
-        format!("{year:04}-{month:02}-{day:02}.log.html")
-    }
-}
+pub(crate) use append::{append, sync};
+pub(crate) use entry::{Entry, Missed};
+pub(crate) use reader::{Batch, Place, Reader};
+pub(crate) use tidy::Tidy;
 
 /// The directory of a child's log, named as in its `server` line; a slash (of a unix socket) is
 /// percent-encoded.
@@ -61,67 +31,139 @@ pub(crate) fn directory(logs: &Path, child: &[u8]) -> PathBuf {
     logs.join(name)
 }
 
-/// Appends an entry with one write, so that lines of several workers do not mix.
-pub(crate) fn append(logs: &Path, child: &[u8], entry: &Entry<'_>) -> io::Result<()> {
-    let directory = directory(logs, child);
-    let path = directory.join(entry.file_name());
-    let open = || OpenOptions::new().append(true).create(true).mode(0o644).open(&path);
-    let mut file = match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
-            open()?
-        }
+/// Whether a child's log has no day at all. A file of a day with nothing in it counts until it is
+/// tidied up, as does a directory that cannot be read.
+pub(crate) fn is_empty(logs: &Path, child: &[u8]) -> bool {
+    match fs::read_dir(directory(logs, child)) {
+        Ok(mut names) => !names.any(|name| name.map_or(true, |name| day_name(&name).is_some())),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether the log of any child has entries of a day before `time`. One that cannot be read may.
+pub(crate) fn has_older(logs: &Path, time: [u32; 6]) -> bool {
+    let first = day_file(&time);
+    let is_older = |child: fs::DirEntry| match days(&child.path()) {
+        Ok(days) => days.first().is_some_and(|day| *day < first),
+        Err(_) => true,
+    };
+    match fs::read_dir(logs) {
+        Ok(mut children) => children.any(|child| child.map_or(true, is_older)),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// The names of the days in a child's directory, in order. None where there is no directory.
+fn days(directory: &Path) -> io::Result<Vec<String>> {
+    let names = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
-    let line = entry.line();
-    match file.write(&line)? {
-        n if n == line.len() => Ok(()),
-        // The disk is full: a torn line ends before the next one, and readers skip it.
-        _ => {
-            _ = file.write(b"\n");
-            Err(io::Error::from_raw_os_error(libc::ENOSPC))
+    let mut days = Vec::new();
+    for name in names {
+        days.extend(day_name(&name?));
+    }
+    days.sort_unstable();
+    Ok(days)
+}
+
+/// The name of the file for the day of a time.
+fn day_file([year, month, day, ..]: &[u32; 6]) -> String {
+    format!("{year:04}-{month:02}-{day:02}.log.html")
+}
+
+/// The name of a directory's entry, if it is one that [`day_file`] gives.
+fn day_name(entry: &fs::DirEntry) -> Option<String> {
+    let name = entry.file_name().into_string().ok()?;
+    let day = name.strip_suffix(".log.html")?;
+    has_form(day.as_bytes(), b"dddd-dd-dd").then_some(name)
+}
+
+/// Whether `text` has a digit for each `d` of `form`, and its other bytes as they are.
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        _ => byte == form,
+    };
+    text.len() == form.len() && text.iter().zip(form).all(fits)
+}
+
+/// Takes the exclusive lock of a day's file, and tells whether the file still has its name: the
+/// one that held the lock may have removed the file or put another in its place. Closing the file
+/// gives the lock back.
+fn lock(file: &File, path: &Path) -> io::Result<bool> {
+    // A worker gets signals, and nginx's handlers do not restart system calls.
+    while let Err(error) = file.lock() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        // While it is open no other file gets its number.
+        Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the file ends with a whole line. Under the lock, one that is not whole never will be:
+/// the disk was full, or the process that wrote it was killed.
+fn ends_with_line(file: &File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(offset) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, offset)?;
+    }
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod testing {
+    use std::ops::Deref;
+
+    use super::*;
+
+    pub(super) const NOON: [u32; 6] = [2026, 11, 22, 11, 24, 5];
+
+    pub(super) fn put(path: &[u8]) -> Entry<'_> {
+        Entry { time: NOON, deleted: false, path, version: 1763810645123456789, reason: "502" }
+    }
+
+    /// A directory for a test; it goes with this.
+    pub(super) struct Logs(PathBuf);
+
+    impl Logs {
+        pub(super) fn new(name: &str) -> Logs {
+            let name = format!("filedist-{name}-{}", std::process::id());
+            let logs = Logs(std::env::temp_dir().join(name));
+            fs::create_dir(&logs.0).unwrap();
+            logs
+        }
+    }
+
+    impl Deref for Logs {
+        type Target = Path;
+
+        fn deref(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Logs {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::testing::{put, Logs};
     use super::*;
-
-    fn entry(path: &[u8]) -> Entry<'_> {
-        Entry {
-            time: [2026, 11, 22, 11, 24, 5],
-            deleted: false,
-            path,
-            version: 1763810645123456789,
-            reason: "502",
-        }
-    }
-
-    #[test]
-    fn a_put_is_a_link() {
-        assert_eq!(
-            entry(b"/a/b.mp3").line(),
-            b"2026-11-22T11:24:05Z PUT <a href=\"/a/b.mp3\">/a/b.mp3</a> 1763810645123456789 502<br>\n"
-        );
-    }
-
-    #[test]
-    fn a_delete_is_none() {
-        let entry = Entry { deleted: true, reason: "timeout", ..entry(b"/a/c.mp3") };
-        assert_eq!(
-            entry.line(),
-            b"2026-11-22T11:24:05Z DELETE /a/c.mp3 1763810645123456789 timeout<br>\n"
-        );
-    }
-
-    #[test]
-    fn a_hostile_name_stays_on_its_line() {
-        let line = entry(b"/a\n\"><script>\xff?#").line();
-        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
-        assert!(!line.windows(7).any(|window| window == b"<script"));
-        assert!(line.windows(31).any(|w| w == b"href=\"/a%0A%22%3E%3Cscript%3E%F"));
-    }
 
     #[test]
     fn a_child_is_one_directory() {
@@ -135,19 +177,68 @@ mod tests {
     }
 
     #[test]
-    fn a_link_stays_on_this_host() {
-        let line = entry(b"//elsewhere/a").line();
-        assert!(String::from_utf8(line).unwrap().contains("href=\"/%2Felsewhere/a\""));
+    fn a_log_is_empty_without_days() {
+        let logs = Logs::new("empty");
+        assert!(is_empty(&logs, b"c"));
+        fs::create_dir(logs.join("c")).unwrap();
+        fs::write(logs.join("c/.tidy"), "").unwrap();
+        assert!(is_empty(&logs, b"c"));
+        append(&logs, b"c", &put(b"/a")).unwrap();
+        assert!(!is_empty(&logs, b"c"));
+    }
+
+    /// Delivers all that is in the log, but every third entry only when it is seen again.
+    fn pass(
+        logs: &Logs,
+        seen: &mut BTreeMap<Vec<u8>, u32>,
+        delivered: &mut BTreeMap<Vec<u8>, u32>,
+    ) {
+        let mut reader = Reader::open(logs, b"c");
+        loop {
+            let batch = reader.next(7).unwrap();
+            for (place, missed) in batch.entries {
+                let times = seen.entry(missed.path.clone()).or_default();
+                *times += 1;
+                if *times > 1 || missed.path.last().unwrap() % 3 != 0 {
+                    place.clear().unwrap();
+                    *delivered.entry(missed.path).or_default() += 1;
+                }
+            }
+            if batch.end {
+                break;
+            }
+        }
+        let mut tidy = Tidy::open(logs, b"c");
+        while !tidy.step().unwrap() {}
     }
 
     #[test]
-    fn creates_the_directory_and_appends() {
-        let logs = std::env::temp_dir().join(format!("filedist-log-{}", std::process::id()));
-        append(&logs, b"c:1", &entry(b"/one")).unwrap();
-        append(&logs, b"c:1", &entry(b"/two")).unwrap();
-        let text = std::fs::read_to_string(logs.join("c:1/2026-11-22.log.html")).unwrap();
-        std::fs::remove_dir_all(&logs).unwrap();
-        assert_eq!(text.lines().count(), 2);
-        assert!(text.lines().all(|line| line.ends_with(" 1763810645123456789 502<br>")));
+    fn nothing_is_lost_while_many_append() {
+        const APPENDERS: usize = 4;
+        const EACH: usize = 3000;
+        let logs = Logs::new("stress");
+        let busy = AtomicUsize::new(APPENDERS);
+        let (mut seen, mut delivered) = (BTreeMap::new(), BTreeMap::new());
+        thread::scope(|scope| {
+            for appender in 0..APPENDERS {
+                let (logs, busy) = (&logs, &busy);
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        let path = format!("/{appender} {number}");
+                        let time = [2026, 11, 22 + (number * 3 / EACH) as u32, 0, 0, 0];
+                        append(logs, b"c", &Entry { time, ..put(path.as_bytes()) }).unwrap();
+                    }
+                    busy.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+            while busy.load(Ordering::SeqCst) > 0 {
+                pass(&logs, &mut seen, &mut delivered);
+            }
+        });
+        pass(&logs, &mut seen, &mut delivered);
+        pass(&logs, &mut seen, &mut delivered);
+        assert!(is_empty(&logs, b"c"));
+        assert_eq!(delivered.len(), APPENDERS * EACH);
+        assert!(delivered.values().all(|&times| times == 1));
     }
 }

@@ -3,13 +3,14 @@
 #![allow(unsafe_code)]
 
 use core::ptr;
-use std::panic::catch_unwind;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use nginx_sys::*;
 
-use crate::conf::{commands, merge};
+use crate::catch_up;
+use crate::conf::{commands, merge, MainConf};
 use crate::handlers;
-use crate::nginx::{Request, Status};
+use crate::nginx::{worker, OutOfMemory, Request, Status};
 use crate::pages;
 
 #[cfg(not(test))]
@@ -39,11 +40,29 @@ pub static mut ngx_http_filedist_module: ngx_module_t = ngx_module_t {
 };
 
 /// nginx calls this when a worker starts.
-unsafe extern "C" fn init_process(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    if !worker::is_worker() {
+        return NGX_OK as ngx_int_t;
+    }
     // A file beyond RLIMIT_FSIZE is an error of its request (EFBIG, 413), not the worker's end.
-    // SAFETY: no handler of anybody's is replaced: nginx has none for this signal.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    NGX_OK as ngx_int_t
+    // SAFETY: no handler of anybody's is replaced: nginx has none for this signal. nginx passes
+    // its cycle, which stays until the worker ends.
+    let main = unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        MainConf::of_cycle(cycle)
+    };
+    let Some(main) = main else { return NGX_OK as ngx_int_t };
+    if catch_unwind(AssertUnwindSafe(|| catch_up::begin(main))).is_err() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    // SAFETY: as said above.
+    match unsafe { worker::every(cycle, catch_up::INTERVAL, || catch_up::look(main)) } {
+        Ok(clock) => {
+            main.set_clock(clock);
+            NGX_OK as ngx_int_t
+        }
+        Err(OutOfMemory) => NGX_ERROR as ngx_int_t,
+    }
 }
 
 /// The content handler of locations with `filedist on`.

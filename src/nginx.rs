@@ -6,9 +6,11 @@
 //! longer, and none goes to another thread.
 
 pub(crate) mod abi;
+mod alarm;
 mod answer;
 mod body;
 pub(crate) mod conf;
+pub(crate) mod detached;
 mod feed;
 mod handler;
 mod header_list;
@@ -23,6 +25,7 @@ mod task;
 #[cfg_attr(not(ngx_threads), allow(dead_code, unused_imports))]
 mod thread;
 pub(crate) mod upstream;
+pub(crate) mod worker;
 
 mod headers {
     //! What bindgen made of abi.h (build.rs).
@@ -31,13 +34,14 @@ mod headers {
     include!(concat!(env!("OUT_DIR"), "/headers.rs"));
 }
 
+pub(crate) use alarm::Alarm;
 pub(crate) use body::{Body, Broken, Piece, Whole};
 pub(crate) use feed::Source;
 pub(crate) use handler::{ComplexValue, Handler};
 pub(crate) use header_list::Headers;
 pub(crate) use log::Level;
 pub(crate) use os::{decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, Md5};
-pub(crate) use pool::boxed;
+pub(crate) use pool::{boxed, OutOfMemory};
 pub(crate) use reply::Reply;
 pub(crate) use request::{LocationConf, Method, Request, Status, DECLINED};
 pub(crate) use subrequest::{pass, Answer, Ask, Subrequest};

@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     Absent,
     /// The change is not there: a verb ("store", "delete") and why.
     Failed(&'static str, String),
+    /// The child gets it later.
+    Queued,
 }
 
 /// One node's line.
@@ -96,7 +98,23 @@ impl Form {
         };
         valid.then_some(answer)
     }
+
+    /// A child's receipt says that it had the change, or a newer one, before.
+    pub(crate) fn is_moot(self, receipt: &str) -> bool {
+        let own = receipt.lines().next().unwrap_or_default();
+        match self {
+            Form::Text => own.ends_with(SUPERSEDED) || own.ends_with(UNCHANGED),
+            Form::Json => {
+                // Its own outcome comes first, and all that is quoted has its quotes escaped.
+                let outcome = own.split("\"outcome\":\"").nth(1).unwrap_or_default();
+                outcome.starts_with("superseded\"") || outcome.starts_with("unchanged\"")
+            }
+        }
+    }
 }
+
+const SUPERSEDED: &str = " superseded: a newer version is there";
+const UNCHANGED: &str = " unchanged: this version is there";
 
 impl Receipt<'_> {
     /// The receipt in `form`, of at most `limit` bytes if there is one.
@@ -235,12 +253,9 @@ impl Line<'_> {
         let path = escape::percent(self.path);
         match &self.outcome {
             Outcome::Stored(bytes) => format!("success: {node}{path} stored: {bytes} bytes\n"),
-            Outcome::Superseded => {
-                format!("success: {node}{path} superseded: a newer version is there\n")
-            }
-            Outcome::Unchanged => {
-                format!("success: {node}{path} unchanged: this version is there\n")
-            }
+            Outcome::Superseded => format!("success: {node}{path}{SUPERSEDED}\n"),
+            Outcome::Unchanged => format!("success: {node}{path}{UNCHANGED}\n"),
+            Outcome::Queued => format!("success: {node}{path} queued\n"),
             Outcome::Deleted => format!("success: {node}{path} deleted\n"),
             Outcome::Absent => format!("success: {node}{path} was not there\n"),
             Outcome::Failed(verb, reason) => {
@@ -262,6 +277,7 @@ impl Line<'_> {
                 Outcome::Deleted => "deleted",
                 Outcome::Absent => "absent",
                 Outcome::Failed(..) => "failed",
+                Outcome::Queued => "queued",
             }
         );
         match &self.outcome {

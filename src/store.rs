@@ -3,10 +3,19 @@
 
 mod commit;
 mod digest;
+mod directory;
 mod path;
+mod present;
+mod remove;
+mod temporary;
+mod tombstone;
 mod version;
 
-pub(crate) use commit::{put, remove, Published, Removed, Temporary};
+pub(crate) use commit::{put, Commit, Committed, Published};
 pub(crate) use digest::Digest;
 pub(crate) use path::{is_reserved, Target};
+pub(crate) use present::Present;
+pub(crate) use remove::{remove, Removed};
+pub(crate) use temporary::{is_temporary_of, Temporary};
+pub(crate) use tombstone::Tombstones;
 pub(crate) use version::{to_header, Wanted};

@@ -5,13 +5,14 @@
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use core::ptr;
+use std::time::Duration;
 
 use nginx_sys::*;
 use ngx::core::NGX_CONF_OK;
 use ngx::ngx_string;
 
 use super::merge::{conf_result, refuse};
-use super::{LocConf, MainConf, SrvConf};
+use super::{CatchUp, LocConf, MainConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
 use crate::nginx::{self, conf, Handler, LocationConf};
 
 // SAFETY: create_loc_conf() allocates this type.
@@ -22,9 +23,46 @@ impl LocConf {
         // SAFETY: merge_loc_conf() set it; both live in the configuration's pool.
         unsafe { self.main.as_ref() }
     }
+
+    pub(super) fn server(&self) -> Option<&'static SrvConf> {
+        // SAFETY: as in main(): claim_state() set it.
+        unsafe { self.server.as_ref() }
+    }
 }
 
-pub(crate) static mut COMMANDS: [ngx_command_t; 7] = [
+impl SrvConf {
+    /// The configuration as a whole, where the server has a state directory.
+    pub(crate) fn main(&self) -> Option<&'static MainConf> {
+        // SAFETY: claim_state() set it; both live in the configuration's pool.
+        unsafe { self.main.as_ref() }
+    }
+}
+
+impl MainConf {
+    /// The servers that have a state directory.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &'static SrvConf> + '_ {
+        // SAFETY: as in main().
+        self.states.iter().filter_map(|(_, server)| unsafe { server.as_ref() })
+    }
+
+    /// That of a configuration that is running; none without `http`.
+    ///
+    /// # Safety
+    ///
+    /// nginx passes the cycle.
+    pub(crate) unsafe fn of_cycle(cycle: *mut ngx_cycle_t) -> Option<&'static MainConf> {
+        // SAFETY: the caller vouches for the cycle.
+        unsafe { conf::main_of_cycle::<MainConf>(cycle).as_ref() }
+    }
+}
+
+static mut ACKS: [ngx_conf_enum_t; 3] = [
+    ngx_conf_enum_t { name: ngx_string!("children"), value: ACK_CHILDREN },
+    ngx_conf_enum_t { name: ngx_string!("local"), value: ACK_LOCAL },
+    ngx_conf_enum_t { name: ngx_str_t::empty(), value: 0 },
+];
+
+pub(crate) static mut COMMANDS: [ngx_command_t; 10] = [
     ngx_command_t {
         name: ngx_string!("filedist"),
         type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_FLAG)
@@ -48,6 +86,32 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 7] = [
         set: Some(ngx_conf_set_path_slot),
         conf: NGX_HTTP_SRV_CONF_OFFSET,
         offset: offset_of!(SrvConf, state),
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_fsync"),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_FLAG)
+            as ngx_uint_t,
+        set: Some(ngx_conf_set_flag_slot),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: offset_of!(LocConf, fsync),
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_ack"),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1)
+            as ngx_uint_t,
+        set: Some(ngx_conf_set_enum_slot),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: offset_of!(LocConf, ack),
+        post: ptr::addr_of_mut!(ACKS).cast(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_catch_up"),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_CONF_1MORE) as ngx_uint_t,
+        set: Some(set_catch_up),
+        conf: NGX_HTTP_SRV_CONF_OFFSET,
+        offset: 0,
         post: ptr::null_mut(),
     },
     ngx_command_t {
@@ -125,6 +189,56 @@ unsafe extern "C" fn set_missing(
     NGX_CONF_OK
 }
 
+unsafe extern "C" fn set_catch_up(
+    cf: *mut ngx_conf_t,
+    _cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx passes what create_srv_conf() made, and the directive's words.
+    unsafe {
+        let conf = &mut *conf.cast::<SrvConf>();
+        if conf.catch_up.is_some() {
+            return c"is duplicate".as_ptr().cast_mut();
+        }
+        let words = (*(*cf).args).as_slice::<ngx_str_t>();
+        let mut catch_up = CatchUp::default();
+        for (index, word) in words.iter().enumerate().skip(1) {
+            let text = word.as_bytes();
+            let value = |name: &str| text.strip_prefix(name.as_bytes()).map(conf::Value::new);
+            let known = if index == 1 && text == b"on" {
+                true
+            } else if index == 1 && text == b"off" {
+                catch_up.enable = false;
+                words.len() == 2
+            } else if let Some(value) = value("concurrency=") {
+                let number = value.number().filter(|number| (1..=1024).contains(number));
+                catch_up.concurrency = number.unwrap_or(0);
+                number.is_some()
+            } else if let Some(value) = value("rate=") {
+                let size = value.size().filter(|&size| size > 0);
+                catch_up.rate = size;
+                size.is_some()
+            } else if let Some(value) = value("max_backoff=") {
+                let time = value.milliseconds().filter(|&time| time > 0);
+                catch_up.max_backoff = Duration::from_millis(time.unwrap_or(0));
+                time.is_some()
+            } else {
+                false
+            };
+            if !known {
+                let message = format_args!(
+                    "invalid parameter \"{word}\" of \"filedist_catch_up\": say \"on\" or \
+                     \"off\", and after \"on\" any of \"concurrency=N\" (1 to 1024), \"rate=SIZE\" \
+                     (bytes a second) and \"max_backoff=TIME\""
+                );
+                return conf_result(Err(refuse(cf, message)));
+            }
+        }
+        conf.catch_up = Some(catch_up);
+    }
+    NGX_CONF_OK
+}
+
 /// nginx calls this for the method that the upstream ends up with, before it merges locations.
 unsafe extern "C" fn init_fanout(
     cf: *mut ngx_conf_t,
@@ -196,6 +310,10 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
         match conf::static_handler(cf) {
             Some(handler) => main.static_handler = Some(Handler::new(handler)),
             None => return NGX_ERROR as ngx_int_t,
+        }
+        for (_, server) in &main.states {
+            let core = (**server).core;
+            (**server).server = Some(conf::detached_server(cf, core));
         }
     }
     NGX_OK as ngx_int_t

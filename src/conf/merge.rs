@@ -9,8 +9,8 @@ use core::ptr;
 use nginx_sys::*;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use super::state::{claim_state, keep_apart, missing_logs};
-use super::{LocConf, MainConf, SrvConf, UNSET_SIZE};
+use super::state::{claim_state, directories, keep_apart};
+use super::{LocConf, MainConf, SrvConf, ACK_CHILDREN, UNSET_SIZE, UNSET_UINT};
 use crate::module;
 use crate::nginx::{conf, Handler, Upstream};
 use crate::zone;
@@ -74,6 +74,9 @@ pub(crate) unsafe extern "C" fn merge_srv_conf(
         if child.state.is_null() {
             child.state = parent.state;
         }
+        if child.catch_up.is_none() {
+            child.catch_up = parent.catch_up;
+        }
     }
     NGX_CONF_OK
 }
@@ -93,6 +96,12 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
         let said_here = child.enable != UNSET;
         if !said_here {
             child.enable = if parent.enable == UNSET { 0 } else { parent.enable };
+        }
+        if child.fsync == UNSET {
+            child.fsync = if parent.fsync == UNSET { 1 } else { parent.fsync };
+        }
+        if child.ack == UNSET_UINT {
+            child.ack = if parent.ack == UNSET_UINT { ACK_CHILDREN } else { parent.ack };
         }
         if child.name.is_unset() {
             child.name = parent.name;
@@ -162,6 +171,11 @@ unsafe fn take_over(
             return Err(refuse(cf, format_args!("{message}")));
         }
         claim_state(cf, child)?;
+        if child.acks_locally() && !conf::server::<SrvConf>(cf).as_ref().is_some_and(catches_up) {
+            let message = "\"filedist_ack local\" with \"filedist_catch_up off\": nothing would \
+                           reach the children; leave one of them out";
+            return Err(refuse(cf, format_args!("{message}")));
+        }
         keep_apart(cf, core)?;
         share_memory(cf)?;
 
@@ -179,6 +193,10 @@ unsafe fn take_over(
         core.handler = Some(module::content_handler);
         Ok(())
     }
+}
+
+fn catches_up(server: &SrvConf) -> bool {
+    server.catch_up().enable
 }
 
 /// The children that `proxy_pass` names.
@@ -276,8 +294,7 @@ unsafe fn serve_missing(
                 ),
             ));
         }
-        let directory = missing_logs(cf, server)?;
-        child.missing_logs = Some(directory);
+        let directory = directories(cf, server)?.missing;
 
         // nginx's static handler then serves the files, as for "alias".
         let core = &mut *conf::core_location(cf);

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use nginx_sys::*;
 
 use super::merge::{refuse, Refused};
-use super::{LocConf, MainConf, SrvConf};
+use super::{Directories, LocConf, MainConf, SrvConf};
 use crate::nginx::conf;
 
 /// The server's state directory, which no other server may use.
@@ -31,7 +31,7 @@ pub(super) unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Re
             ));
         }
         let state = conf::directory(server.state).map(real_path).unwrap_or_default();
-        let this: *const SrvConf = server;
+        let this: *mut SrvConf = server;
         if main.states.iter().any(|(path, user)| *path == state && *user != this) {
             return Err(refuse(
                 cf,
@@ -45,31 +45,49 @@ pub(super) unsafe fn claim_state(cf: *mut ngx_conf_t, child: &mut LocConf) -> Re
         if !main.states.iter().any(|(_, user)| *user == this) {
             main.states.push((state, this));
         }
-        child.missing_logs = Some(missing_logs(cf, server)?);
+        directories(cf, server)?;
+        server.main = main;
+        server.core = conf::core_server(cf);
+        if let Some(upstream) = child.upstream {
+            if !server.upstreams.contains(&upstream) {
+                server.upstreams.push(upstream);
+            }
+        }
+        child.server = server;
         Ok(())
     }
 }
 
-/// The directory of the server's missing logs; nginx creates it.
+/// What is in the server's state directory; nginx creates it.
 ///
 /// # Safety
 ///
 /// `cf` is at a location of `server`, which has a state directory.
-pub(super) unsafe fn missing_logs(
+pub(super) unsafe fn directories(
     cf: *mut ngx_conf_t,
     server: &mut SrvConf,
-) -> Result<&'static Path, Refused> {
-    if let Some(directory) = server.missing {
-        return Ok(directory);
+) -> Result<Directories, Refused> {
+    if let Some(directories) = server.directories {
+        return Ok(directories);
     }
     // SAFETY: the caller vouches for both.
     unsafe {
-        let path = conf::subdirectory(cf, server.state, "missing");
-        let Some(directory) = conf::directory(path) else {
+        let subdirectory =
+            |name| conf::directory(conf::subdirectory(cf, server.state, name)).ok_or(());
+        let all = || {
+            Ok(Directories {
+                missing: subdirectory("missing")?,
+                journal: subdirectory("journal")?,
+                deleted: subdirectory("deleted")?,
+                catch_up: subdirectory("catch_up")?,
+            })
+        };
+        let all: Result<Directories, ()> = all();
+        let Ok(directories) = all else {
             return Err(refuse(cf, format_args!("no memory for \"filedist_state\"")));
         };
-        server.missing = Some(directory);
-        Ok(directory)
+        server.directories = Some(directories);
+        Ok(directories)
     }
 }
 

@@ -61,6 +61,18 @@ impl Change {
         }
     }
 
+    /// A change that this node has had before, for a child that has not.
+    pub(crate) fn again(r: &Request, conf: &LocConf, verb: Verb, version: u64) -> Change {
+        Change {
+            verb,
+            path: r.uri().to_vec(),
+            version: Cell::new(version),
+            node: conf.node_name(r),
+            via: Via(None),
+            form: Form::Text,
+        }
+    }
+
     /// Nanoseconds since the epoch. The handler sets it before the change goes anywhere.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()

@@ -10,14 +10,20 @@ pub(super) struct Delivery {
     pub(super) child: Child,
     subrequest: Option<Rc<Subrequest>>,
     end: Option<End>,
+    /// The child said something, and nobody has taken notice yet.
+    answered: bool,
+    /// The missing log has what the child has not.
+    pub(super) recorded: bool,
 }
 
 /// What became of a delivery.
-pub(super) enum End {
+pub(crate) enum End {
     /// The child has the change; its receipt, if it gave one.
     Delivered(Option<String>),
-    /// It has not: why, and whether its missing log says so.
-    Failed { reason: String, recorded: bool },
+    /// It has not, and why.
+    Failed(String),
+    /// It was not asked: that is left to catch-up.
+    Queued,
 }
 
 impl Delivery {
@@ -28,13 +34,16 @@ impl Delivery {
         ask: &Ask,
         headers: Option<&Headers>,
     ) -> Delivery {
-        let start = |headers| Subrequest::start(r, &child, ask, headers).ok();
+        let start = |headers| Subrequest::start(r, &child, ask, headers, false).ok();
         let subrequest = headers.and_then(start);
-        let end = match subrequest {
-            Some(_) => None,
-            None => Some(End::Failed { reason: "500".into(), recorded: false }),
-        };
-        Delivery { child, subrequest, end }
+        let end = subrequest.is_none().then(|| End::Failed("500".into()));
+        Delivery { child, subrequest, end, answered: false, recorded: false }
+    }
+
+    /// One that is left to catch-up.
+    pub(super) fn queued(child: Child) -> Delivery {
+        let end = Some(End::Queued);
+        Delivery { child, subrequest: None, end, answered: false, recorded: false }
     }
 
     pub(super) fn wake(&self) {
@@ -44,21 +53,29 @@ impl Delivery {
     }
 
     /// What became of it; none while it is under way.
-    pub(super) fn end(&mut self, change: &Change) -> Option<&mut End> {
+    pub(super) fn end(&mut self, change: &Change) -> Option<&End> {
         if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
             match subrequest.answer() {
-                Some(answer) => self.end = Some(End::of(answer, change)),
+                Some(answer) => {
+                    self.answered = answer.from_child;
+                    self.end = Some(End::of(answer, change));
+                }
                 None => subrequest.rest(),
             }
         }
-        self.end.as_mut()
+        self.end.as_ref()
+    }
+
+    /// The child has said something; once.
+    pub(super) fn take_answered(&mut self) -> bool {
+        core::mem::take(&mut self.answered)
     }
 
     /// Closes it if it is under way.
     pub(super) fn abort(&mut self) {
         if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
             subrequest.abort();
-            self.end = Some(End::Failed { reason: "interrupted".into(), recorded: false });
+            self.end = Some(End::Failed("interrupted".into()));
         }
     }
 
@@ -69,7 +86,8 @@ impl Delivery {
             Some(End::Delivered(Some(receipt))) => return receipt::Child::Receipt(receipt.clone()),
             Some(End::Delivered(None)) if verb == Verb::Delete => Outcome::Deleted,
             Some(End::Delivered(None)) => Outcome::Stored(self.length()),
-            Some(End::Failed { reason, .. }) => Outcome::Failed(verb.text(), reason.clone()),
+            Some(End::Failed(reason)) => Outcome::Failed(verb.text(), reason.clone()),
+            Some(End::Queued) => Outcome::Queued,
             None => Outcome::Failed(verb.text(), String::new()),
         };
         receipt::Child::Line(Line { node: self.child.name(), path: &change.path, outcome })
@@ -81,15 +99,22 @@ impl Delivery {
 }
 
 impl End {
-    fn of(answer: Answer, change: &Change) -> End {
-        let reason = match (answer.status, change.verb, answer.from_child) {
-            // A child without the file has got the DELETE.
-            (200..=299, _, true) | (404, Verb::Delete, true) => {
-                return End::Delivered(change.form.receipt(answer.body));
+    /// What an answer means.
+    pub(crate) fn of(answer: Answer, change: &Change) -> End {
+        match (answer.status, change.verb, answer.from_child) {
+            (200..=299, _, true) => {
+                let receipt = change.form.receipt(answer.body);
+                // A child that says yes before it has everything has not stored it, unless it had
+                // it before.
+                if answer.early && !receipt.as_ref().is_some_and(|text| change.form.is_moot(text)) {
+                    return End::Failed("502".into());
+                }
+                End::Delivered(receipt)
             }
-            (504, _, false) => "timeout".into(),
-            (status, ..) => status.to_string(),
-        };
-        End::Failed { reason, recorded: false }
+            // A child without the file has got the DELETE.
+            (404, Verb::Delete, true) => End::Delivered(change.form.receipt(answer.body)),
+            (504, _, false) => End::Failed("timeout".into()),
+            (status, ..) => End::Failed(status.to_string()),
+        }
     }
 }

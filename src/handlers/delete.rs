@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{blocking, receipt};
+use super::{blocking, commit, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
@@ -26,19 +26,21 @@ pub(super) async fn handle(
             return Err(Error::UnexpectedBody);
         }
     }
-    let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
     let target = Target::of(&r)?;
     let wanted = Wanted::of_header(r.header("filedist-version"))?;
-    let (removed, version) = blocking(r, move || store::remove(&target, wanted, zone)).await?;
-    change.set_version(version);
+    let commit = commit(conf, change)?;
+    let removed = blocking(r, move || store::remove(&target, wanted, commit)).await?;
+    change.set_version(removed.version);
 
-    let mut fanout = Fanout::start(r, conf, change, &Ask::Delete);
-    fanout.accepted();
-
-    let (status, outcome) = match removed {
+    let (status, outcome) = match removed.what {
         Removed::Deleted => (200, Outcome::Deleted),
-        Removed::Absent => (404, Outcome::Absent),
+        Removed::Absent | Removed::Unchanged => (404, Outcome::Absent),
         Removed::Superseded => (200, Outcome::Superseded),
     };
+    let fanout = matches!(removed.what, Removed::Deleted | Removed::Absent).then(|| {
+        let mut fanout = Fanout::start(r, conf, change, &Ask::Delete);
+        fanout.accepted(removed.intent);
+        fanout
+    });
     Ok(receipt(change, status, outcome, fanout).await)
 }

@@ -1,10 +1,11 @@
 //! GET and HEAD: the local file, else the children.
 
+use super::NOT_CONFIGURED;
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::Via;
 use crate::nginx::{Handler, Headers, Level, Reply, Request, Status, DECLINED};
-use crate::store;
+use crate::store::{self, Target, Wanted};
 
 /// nginx's own handler serves what is here; what is not goes to `proxy_pass`, which asks the
 /// children in turn. Directories are for nginx's index and autoindex.
@@ -13,6 +14,9 @@ pub(super) fn handle(r: Request, conf: &LocConf) -> Status {
     if store::is_reserved(uri) {
         return 404;
     }
+    if let Some(version) = r.header("filedist-version") {
+        return for_parent(r, conf, version);
+    }
     let (Some(next), Some(local)) = (conf.next(), conf.static_handler()) else { return DECLINED };
     if uri.ends_with(b"/") {
         return DECLINED;
@@ -20,6 +24,36 @@ pub(super) fn handle(r: Request, conf: &LocConf) -> Status {
     match local.call(r) {
         404 => ask_children(r, conf, next),
         status => status,
+    }
+}
+
+/// A parent's catch-up asks: HEAD, whether this version or a newer one is here (204, 404); GET, for
+/// the file with its version.
+fn for_parent(r: Request, conf: &LocConf, version: &[u8]) -> Status {
+    match answer_parent(r, conf, version) {
+        Ok(status) => status,
+        Err(error) => {
+            r.log(Level::Info, format_args!("{error}"));
+            i32::from(error.status()) as Status
+        }
+    }
+}
+
+fn answer_parent(r: Request, conf: &LocConf, version: &[u8]) -> Result<Status, Error> {
+    let Wanted::Exactly(version) = Wanted::of_header(Some(version))? else { return Ok(404) };
+    let target = Target::of(&r)?;
+    if r.is_head() {
+        let tombstones = conf.site().ok_or(NOT_CONFIGURED)?.tombstones();
+        let there = target.present(tombstones)?.version().is_some_and(|there| there >= version);
+        return Ok(if there { 204 } else { 404 });
+    }
+    match (target.open()?, conf.next()) {
+        (Some((file, version)), _) => {
+            let version = store::to_header(version);
+            Ok(r.send_file(file, vec![("Filedist-Version", version)]))
+        }
+        (None, Some(next)) => Ok(ask_children(r, conf, next)),
+        (None, None) => Ok(404),
     }
 }
 

@@ -4,14 +4,13 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use super::{blocking, receipt, NOT_RUN};
+use super::{blocking, commit, receipt, NOT_RUN};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
 use crate::nginx::{Ask, Body, Broken, Piece, Reply, Request, Source, Whole};
 use crate::receipt::Outcome;
-use crate::store::{self, Digest, Published, Target, Temporary, Wanted};
-use crate::zone::Zone;
+use crate::store::{self, Commit, Committed, Digest, Published, Target, Temporary, Wanted};
 
 pub(super) async fn handle(
     r: Request,
@@ -23,15 +22,21 @@ pub(super) async fn handle(
     let target = Target::of(&r)?;
     let digest = r.header("content-md5").map(Digest::new).transpose()?;
     let small = r.small_body();
+    let commit = commit(conf, change)?;
     if small.is_none() || r.expects_continue() {
-        // A refusal is known before the client sends the body.
-        let target = target.clone();
-        let present = blocking(r, move || target.present_version()).await?;
-        wanted = Wanted::Exactly(wanted.over(present));
+        // A refusal is known before the client sends the body, and what is here already needs none.
+        let (target, tombstones) = (target.clone(), commit.tombstones);
+        let present = blocking(r, move || target.present(tombstones)).await?.version();
+        let version = wanted.over(present);
+        if let Some(present) = present.filter(|&present| present >= version) {
+            change.set_version(version);
+            let moot = if present > version { Outcome::Superseded } else { Outcome::Unchanged };
+            return Ok(receipt(change, 200, moot, None).await);
+        }
+        wanted = Wanted::Exactly(version);
     }
 
-    let zone = conf.zone().ok_or(Error::Internal("no shared memory"))?;
-    let put = Put { r, conf, change, zone, target, wanted };
+    let put = Put { r, conf, change, commit, target, wanted };
     let body = Body::read(r).map_err(broken)?;
     let stored = match small {
         Some(length) => put.at_once(body.whole(length).await.map_err(broken)?, digest).await?,
@@ -64,16 +69,16 @@ struct Put<'a> {
     r: Request,
     conf: &'static LocConf,
     change: &'a Rc<Change>,
-    zone: Zone,
+    commit: Commit,
     target: Target,
     wanted: Wanted,
 }
 
-/// This node has the file, and the children are getting it.
+/// This node has the file, and the children are getting it, if it was not here before.
 struct Stored {
     published: Published,
     length: u64,
-    fanout: Fanout,
+    fanout: Option<Fanout>,
 }
 
 impl Put<'_> {
@@ -83,12 +88,12 @@ impl Put<'_> {
             digest.update(body.bytes());
             digest.check()?;
         }
-        let Put { r, conf, change, zone, target, wanted } = self;
+        let Put { r, conf, change, commit, target, wanted } = self;
         target.check_symlinks(&r)?;
-        let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, zone);
-        let (published, version) = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
-        change.set_version(version);
-        Ok(deliver(r, conf, change, published, body.source()))
+        let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, commit);
+        let committed = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
+        change.set_version(committed.version);
+        Ok(deliver(r, conf, change, committed, body.source()))
     }
 
     /// The body arrives piece by piece.
@@ -97,7 +102,7 @@ impl Put<'_> {
         mut body: Body,
         mut digest: Option<Digest>,
     ) -> Result<Stored, Error> {
-        let Put { r, conf, .. } = self;
+        let r = self.r;
         let target = self.target.clone();
         let temporary = blocking(r, move || Temporary::create(&target)).await?;
         let mut upload = Upload { source: None, fanout: None, written: 0 };
@@ -116,28 +121,31 @@ impl Put<'_> {
         }
 
         let file = temporary.file().clone();
-        let (target, wanted, zone) = (self.target, self.wanted, self.zone);
+        let Put { r, conf, change, commit, target, wanted } = self;
         target.check_symlinks(&r)?;
-        let publish = blocking(r, move || temporary.publish(&target, wanted, zone));
-        let (published, version) = upload.during(publish).await?;
-        self.change.set_version(version);
+        let publish = blocking(r, move || temporary.publish(&target, wanted, commit));
+        let committed = upload.during(publish).await?;
+        change.set_version(committed.version);
+        let (length, published) = (upload.written, committed.what);
         match (upload.fanout, upload.source) {
+            // Another change was faster: the children get that one.
+            _ if !published.is_change() => Ok(Stored { published, length, fanout: None }),
             (Some(mut fanout), Some(source)) => {
-                source.set_ready(upload.written);
-                fanout.accepted();
+                source.set_ready(length);
+                fanout.accepted(committed.intent);
                 fanout.wake();
-                Ok(Stored { published, length: upload.written, fanout })
+                Ok(Stored { published, length, fanout: Some(fanout) })
             }
-            _ => {
-                let source = Source::file(file, upload.written);
-                Ok(deliver(r, conf, self.change, published, source))
-            }
+            _ => Ok(deliver(r, conf, change, committed, Source::file(file, length))),
         }
     }
 
     /// Lets the children have what is written so far. A body without a length is delivered when
     /// it has one.
     fn pass_on(&mut self, upload: &mut Upload, temporary: &Temporary) {
+        if self.conf.acks_locally() {
+            return;
+        }
         let Some(length) = self.r.content_length() else { return };
         let source = upload
             .source
@@ -157,19 +165,22 @@ impl Put<'_> {
     }
 }
 
-/// Starts the deliveries of a file that this node has.
+/// Starts the deliveries of a file that this node has, if it is news.
 fn deliver(
     r: Request,
     conf: &LocConf,
     change: &Rc<Change>,
-    published: Published,
+    committed: Committed<Published>,
     source: Source,
 ) -> Stored {
     let length = source.length();
-    source.set_ready(length);
-    let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)));
-    fanout.accepted();
-    Stored { published, length, fanout }
+    let fanout = committed.what.is_change().then(|| {
+        source.set_ready(length);
+        let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)));
+        fanout.accepted(committed.intent);
+        fanout
+    });
+    Stored { published: committed.what, length, fanout }
 }
 
 /// How far a body has come that arrives piece by piece.

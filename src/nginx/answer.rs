@@ -8,6 +8,9 @@
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use nginx_sys::*;
 
@@ -26,6 +29,11 @@ type Filter = unsafe extern "C" fn(*mut c_void, isize) -> ngx_int_t;
 #[derive(Default)]
 pub(super) struct Reader {
     body: RefCell<Vec<u8>>,
+    /// Where the body goes that is a file and no receipt.
+    file: Option<Arc<File>>,
+    written: Cell<u64>,
+    /// It could not be written there.
+    failed: Cell<bool>,
     process_header: Cell<Option<ProcessHeader>>,
     filter_init: Cell<Option<FilterInit>>,
     filter: Cell<Option<Filter>>,
@@ -34,6 +42,16 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// One that writes the body into a file.
+    pub(super) fn into(file: Arc<File>) -> Reader {
+        Reader { file: Some(file), ..Reader::default() }
+    }
+
+    /// The body could not be kept.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
+
     /// Takes over the reading of the answer, for one attempt: a retry sets the proxy module's
     /// functions again.
     ///
@@ -42,6 +60,7 @@ impl Reader {
     /// `u` is the upstream of the subrequest that this belongs to, before its request is sent.
     pub(super) unsafe fn hook(&self, u: *mut ngx_http_upstream_t) {
         self.body.borrow_mut().clear();
+        self.written.set(0);
         // SAFETY: the caller vouches for `u`.
         unsafe {
             let hooked = (*u)
@@ -65,13 +84,26 @@ impl Reader {
         self.body.take()
     }
 
-    /// Moves what the proxy module has parsed out of `u`. False when it is more than a receipt.
+    /// Keeps some bytes of the body. False when it is more than a receipt, or cannot be written.
+    fn keep(&self, bytes: &[u8]) -> bool {
+        let Some(file) = &self.file else {
+            let mut body = self.body.borrow_mut();
+            let kept = bytes.len().min(LIMIT - body.len().min(LIMIT));
+            body.extend_from_slice(bytes.get(..kept).unwrap_or_default());
+            return kept == bytes.len();
+        };
+        let ok = file.write_all_at(bytes, self.written.get()).is_ok();
+        self.written.set(self.written.get() + bytes.len() as u64);
+        self.failed.set(self.failed.get() || !ok);
+        ok
+    }
+
+    /// Moves what the proxy module has parsed out of `u`. False when no more of it is wanted.
     ///
     /// # Safety
     ///
     /// `u` is the upstream of the subrequest that this belongs to.
     unsafe fn collect(&self, u: *mut ngx_http_upstream_t) -> bool {
-        let mut body = self.body.borrow_mut();
         // SAFETY: out_bufs is a chain of buffers in memory; each link goes over to the free ones,
         // from where the proxy module takes the next.
         unsafe {
@@ -79,16 +111,13 @@ impl Reader {
             while !link.is_null() {
                 let buf = (*link).buf;
                 let len = (*buf).last.offset_from((*buf).pos) as usize;
-                let kept = len.min(LIMIT - body.len().min(LIMIT));
-                if kept > 0 {
-                    body.extend_from_slice(core::slice::from_raw_parts((*buf).pos, kept));
-                }
+                let kept = len == 0 || self.keep(core::slice::from_raw_parts((*buf).pos, len));
                 (*buf).pos = (*buf).last;
                 let next = (*link).next;
                 (*link).next = (*u).free_bufs;
                 (*u).free_bufs = link;
                 link = next;
-                if kept < len {
+                if !kept {
                     return false;
                 }
             }
@@ -150,8 +179,9 @@ unsafe extern "C" fn filter(data: *mut c_void, bytes: isize) -> ngx_int_t {
         let Some((reader, u)) = of(data.cast()) else { return NGX_ERROR as ngx_int_t };
         let Some(inner) = reader.filter.get() else { return NGX_ERROR as ngx_int_t };
         let rc = inner(data, bytes);
-        // nginx gives a child proxy_read_timeout for each byte; here it is for the whole answer.
-        let slow = ngx_current_msec.wrapping_sub(reader.began.get()) > (*(*u).conf).read_timeout;
+        // nginx gives a child proxy_read_timeout for each byte; here it is for the whole receipt.
+        let slow = reader.file.is_none()
+            && ngx_current_msec.wrapping_sub(reader.began.get()) > (*(*u).conf).read_timeout;
         if !reader.collect(u) || slow {
             // The end of the answer, as far as this node is concerned.
             (*u).length = 0;

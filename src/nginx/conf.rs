@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nginx_sys::*;
 
+use super::detached;
 use super::os;
 use super::request::module_index;
 
@@ -36,6 +37,50 @@ pub(crate) unsafe fn main<T>(cf: *mut ngx_conf_t) -> *mut T {
     unsafe { slot((*context(cf)).main_conf, module_index()) }
 }
 
+/// This module's main configuration in a running cycle; null without `http`.
+///
+/// # Safety
+///
+/// As for [`main`], with a cycle whose configuration was read.
+pub(crate) unsafe fn main_of_cycle<T>(cycle: *mut ngx_cycle_t) -> *mut T {
+    // SAFETY: the caller vouches for the cycle; the http module is always there.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_module.index);
+        let context = (*(*cycle).conf_ctx.add(index)).cast::<ngx_http_conf_ctx_t>();
+        match context.is_null() {
+            true => ptr::null_mut(),
+            false => slot((*context).main_conf, module_index()),
+        }
+    }
+}
+
+/// A parameter's value in nginx's notation.
+pub(crate) struct Value(ngx_str_t);
+
+impl Value {
+    pub(crate) fn new(text: &[u8]) -> Value {
+        Value(ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() })
+    }
+
+    /// `ngx_atoi()`.
+    pub(crate) fn number(self) -> Option<usize> {
+        // SAFETY: for this and the next ones: nginx reads `len` bytes of the directive's words.
+        usize::try_from(unsafe { ngx_atoi(self.0.data, self.0.len) }).ok()
+    }
+
+    /// `ngx_parse_offset()`: bytes, with k, m or g.
+    pub(crate) fn size(mut self) -> Option<u64> {
+        // SAFETY: as said above.
+        u64::try_from(unsafe { ngx_parse_offset(&mut self.0) }).ok()
+    }
+
+    /// `ngx_parse_time()`: seconds, with ms, s, m, h and so on.
+    pub(crate) fn milliseconds(mut self) -> Option<u64> {
+        // SAFETY: as said above.
+        u64::try_from(unsafe { ngx_parse_time(&mut self.0, 0) }).ok()
+    }
+}
+
 /// This module's server configuration.
 ///
 /// # Safety
@@ -58,6 +103,52 @@ pub(crate) unsafe fn of_upstream<T>(us: *const ngx_http_upstream_srv_conf_t) -> 
             true => ptr::null(),
             false => slot((*us).srv_conf, module_index()),
         }
+    }
+}
+
+/// The server that the block being read belongs to.
+///
+/// # Safety
+///
+/// As for [`context`], within `server`.
+pub(crate) unsafe fn core_server(cf: *mut ngx_conf_t) -> *mut ngx_http_core_srv_conf_t {
+    // SAFETY: the caller vouches for `cf`; the core module is always there.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_core_module.ctx_index);
+        slot((*context(cf)).srv_conf, index)
+    }
+}
+
+/// The server as requests of the worker's own see it, with the address of its first `listen`.
+///
+/// # Safety
+///
+/// nginx gave `cf` to a postconfiguration function, `server` belongs to the configuration.
+pub(crate) unsafe fn detached_server(
+    cf: *mut ngx_conf_t,
+    server: *mut ngx_http_core_srv_conf_t,
+) -> detached::Server {
+    /// Of a server that listens nowhere: no address of any family.
+    static NOWHERE: [u8; 32] = [0; 32];
+
+    // SAFETY: the caller vouches for both. nginx has the `listen` directives in these lists until
+    // the configuration is read; the addresses themselves stay.
+    unsafe {
+        let core: *mut ngx_http_core_main_conf_t =
+            slot((*context(cf)).main_conf, *ptr::addr_of!(ngx_http_core_module.ctx_index));
+        if let Some(ports) = (*core).ports.as_ref() {
+            for port in ports.as_slice::<ngx_http_conf_port_t>() {
+                for addr in port.addrs.as_slice::<ngx_http_conf_addr_t>() {
+                    let servers = addr.servers.as_slice::<*mut ngx_http_core_srv_conf_t>();
+                    if servers.contains(&server) {
+                        let (address, length) = (addr.opt.sockaddr, addr.opt.socklen);
+                        return detached::Server::new((*server).ctx, address, length);
+                    }
+                }
+            }
+        }
+        let nowhere = NOWHERE.as_ptr().cast_mut().cast();
+        detached::Server::new((*server).ctx, nowhere, NOWHERE.len() as socklen_t)
     }
 }
 

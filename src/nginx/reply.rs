@@ -1,6 +1,8 @@
 //! The answer to a request.
 
 use core::ptr;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use nginx_sys::*;
 
@@ -60,6 +62,51 @@ impl Request {
                 return rc;
             }
             self.send_body(&reply.body)
+        }
+    }
+
+    /// Sends a file as it is, whatever the request says of ranges or conditions.
+    pub fn send_file(&self, file: File, headers: Vec<(&'static str, Vec<u8>)>) -> Status {
+        const FAILED: Status = NGX_HTTP_INTERNAL_SERVER_ERROR as Status;
+
+        let r = self.as_ptr();
+        let Ok(metadata) = file.metadata() else { return FAILED };
+        let length = metadata.len();
+        // SAFETY: the request is alive and is not answered yet; the file is open and the buffer is
+        // there as long as the request.
+        unsafe {
+            let rc = ngx_http_discard_request_body(r);
+            if rc != NGX_OK as ngx_int_t {
+                return rc;
+            }
+            let Ok(file) = self.keep(file) else { return FAILED };
+            let Ok(open) = pool::zeroed::<ngx_file_t>(self.pool()) else { return FAILED };
+            let Ok(mut buf) = pool::zeroed::<ngx_buf_t>(self.pool()) else { return FAILED };
+            (*open.as_ptr()).fd = file.as_raw_fd();
+            (*open.as_ptr()).log = (*self.connection()).log;
+            let buf = buf.as_mut();
+            buf.file = open.as_ptr();
+            buf.file_last = length as off_t;
+            buf.set_in_file(u32::from(length > 0));
+            buf.set_last_buf(u32::from(self.is_main()));
+            buf.set_last_in_chain(1);
+
+            (*r).set_disable_not_modified(1);
+            let out = &mut (*r).headers_out;
+            out.status = NGX_HTTP_OK as ngx_uint_t;
+            out.content_length_n = length as off_t;
+            self.set_content_type("application/octet-stream");
+            for (name, value) in &headers {
+                if self.add_header(name, value).is_err() {
+                    return FAILED;
+                }
+            }
+            let rc = ngx_http_send_header(r);
+            if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
+                return rc;
+            }
+            let mut out = ngx_chain_t { buf, next: ptr::null_mut() };
+            ngx_http_output_filter(r, &mut out)
         }
     }
 

@@ -95,6 +95,11 @@ impl Request {
         }
     }
 
+    /// HEAD, of the two that [`Method::Get`] is.
+    pub fn is_head(&self) -> bool {
+        self.raw().method as u32 == NGX_HTTP_HEAD
+    }
+
     /// The path, normalized and decoded by nginx.
     pub fn uri(&self) -> &[u8] {
         self.raw().uri.as_bytes()

@@ -15,12 +15,13 @@ NGX_HTTP_FILEDIST_ABI(NGX_HTTP_FILEDIST_ASSERT)
 
 /*
  * Takes `peer` for the connection as ngx_http_upstream_get_round_robin_peer() does with the peer
- * of its choice. NGX_BUSY: the peer is down, failed lately, or has max_conns connections, unless
- * it is `again` the one that was taken last. `rrp->peers` is the group that `peer` belongs to.
+ * of its choice. `rrp->peers` is the group that `peer` belongs to. NGX_BUSY: the peer is down,
+ * failed lately (max_fails), or has max_conns connections. `how`: 0 heeds all of that, 1 nothing
+ * (it is the peer that was taken last, once more), 2 all but the failures.
  */
 ngx_int_t
 ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer_data_t *rrp,
-    ngx_http_upstream_rr_peer_t *peer, ngx_uint_t again)
+    ngx_http_upstream_rr_peer_t *peer, ngx_uint_t how)
 {
     ngx_http_upstream_rr_peers_t  *peers = rrp->peers;
 
@@ -29,10 +30,11 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
 
     ngx_http_upstream_rr_peers_wlock(peers);
 
-    if (!again
+    if (how != 1
         && (peer->down
             || (peer->max_conns && peer->conns >= peer->max_conns)
-            || (!peers->single
+            || (how == 0
+                && !peers->single
                 && peer->max_fails
                 && peer->fails >= peer->max_fails
                 && ngx_time() - peer->checked <= peer->fail_timeout)))

@@ -4,14 +4,16 @@
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
+use std::fs::File;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nginx_sys::*;
 
 use super::answer::Reader;
 use super::feed::{Feed, Source};
 use super::handler::Handler;
-use super::header_list::Headers;
+use super::header_list::{headers, Headers};
 use super::pool::{self, OutOfMemory};
 use super::request::{const_str, Request, Status};
 use super::task;
@@ -24,6 +26,21 @@ pub enum Ask {
     Put(Rc<Source>),
     /// DELETE.
     Delete,
+    /// HEAD.
+    Head,
+    /// GET, into this file.
+    Get(Arc<File>),
+}
+
+impl Ask {
+    fn method(&self) -> (u32, &'static str) {
+        match self {
+            Ask::Put(_) => (NGX_HTTP_PUT, "PUT"),
+            Ask::Delete => (NGX_HTTP_DELETE, "DELETE"),
+            Ask::Head => (NGX_HTTP_HEAD, "HEAD"),
+            Ask::Get(_) => (NGX_HTTP_GET, "GET"),
+        }
+    }
 }
 
 /// What became of a subrequest.
@@ -33,6 +50,12 @@ pub struct Answer {
     pub status: u16,
     /// The child answered, as opposed to nginx for it.
     pub from_child: bool,
+    /// The child answered before it had all of the body.
+    pub early: bool,
+    /// The answer arrived to its end.
+    pub whole: bool,
+    /// Filedist-Version of the answer.
+    pub version: Option<Vec<u8>>,
     /// What the child wrote, as far as it arrived and is no more than a receipt.
     pub body: Vec<u8>,
 }
@@ -46,22 +69,26 @@ pub struct Subrequest {
     pub(super) child: Child,
     pub(super) feed: Feed,
     reader: Reader,
+    pub(super) patient: bool,
 }
 
 impl Subrequest {
-    /// Posts a subrequest; it runs when the event loop is next through with this request.
+    /// Posts a subrequest; it runs when the event loop is next through with this request. A
+    /// `patient` one is sent to a child that `max_fails` would skip.
     pub fn start(
         main: Request,
         child: &Child,
         ask: &Ask,
         headers: &Headers,
+        patient: bool,
     ) -> Result<Rc<Subrequest>, OutOfMemory> {
         if task::of(main).is_none_or(task::Task::has_ended) {
             return Err(OutOfMemory);
         }
-        let source = match ask {
-            Ask::Put(source) => Rc::clone(source),
-            Ask::Delete => Rc::new(Source::empty()),
+        let (source, reader) = match ask {
+            Ask::Put(source) => (Rc::clone(source), Reader::default()),
+            Ask::Get(file) => (Rc::new(Source::empty()), Reader::into(Arc::clone(file))),
+            Ask::Delete | Ask::Head => (Rc::new(Source::empty()), Reader::default()),
         };
         let this = Rc::new(Subrequest {
             main,
@@ -69,7 +96,8 @@ impl Subrequest {
             answer: RefCell::new(None),
             child: child.clone(),
             feed: Feed::new(main, source)?,
-            reader: Reader::default(),
+            reader,
+            patient,
         });
         // nginx's pointers to it are good until the pool goes, whoever else drops it before.
         main.keep_rc(Rc::clone(&this))?;
@@ -99,10 +127,7 @@ impl Subrequest {
             if rc != NGX_OK as ngx_int_t {
                 return Err(OutOfMemory);
             }
-            let (method, name) = match ask {
-                Ask::Put(_) => (NGX_HTTP_PUT, "PUT"),
-                Ask::Delete => (NGX_HTTP_DELETE, "DELETE"),
-            };
+            let (method, name) = ask.method();
             (*sr).method = method as ngx_uint_t;
             (*sr).method_name = const_str(name);
             (*sr).request_body = body.as_ptr();
@@ -112,7 +137,7 @@ impl Subrequest {
             headers_in.content_length = ptr::null_mut();
             headers_in.content_length_n = match ask {
                 Ask::Put(source) => source.length() as off_t,
-                Ask::Delete => -1,
+                Ask::Delete | Ask::Head | Ask::Get(_) => -1,
             };
             headers_in.set_chunked(0);
 
@@ -230,22 +255,46 @@ unsafe extern "C" fn ended(
 ///
 /// `sr` is a subrequest that nginx is about to end.
 unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t, reader: &Reader) -> Answer {
-    // SAFETY: the upstream belongs to the subrequest, in the same pool.
-    let child_status = unsafe { sr.upstream.as_ref() }.and_then(|u| {
-        // Without a status line nginx takes what came for HTTP/0.9, with no status number.
-        let status = u16::try_from(u.headers_in.status_n).ok()?;
-        // A child that says yes before it has everything cannot have stored it.
-        let early = status < NGX_HTTP_SPECIAL_RESPONSE as u16 && u.request_body_sent() == 0;
-        // With "proxy_intercept_errors" nginx ends the subrequest with the child's status.
-        let whole = u.header_sent() != 0 || rc == status as ngx_int_t;
-        (whole && status != 0 && !early).then_some(status)
-    });
-    if let Some(status) = child_status {
-        return Answer { status, from_child: true, body: reader.take() };
+    // SAFETY: the upstream belongs to the subrequest, in the same pool; so do the header fields of
+    // the answer.
+    unsafe {
+        if let Some(u) = sr.upstream.as_ref() {
+            // Without a status line nginx takes what came for HTTP/0.9, with no status number.
+            let status = u16::try_from(u.headers_in.status_n).unwrap_or(0);
+            // With "proxy_intercept_errors" nginx ends the subrequest with the child's status.
+            if status != 0 && (u.header_sent() != 0 || rc == status as ngx_int_t) {
+                return Answer {
+                    status,
+                    from_child: true,
+                    early: u.request_body_sent() == 0,
+                    whole: rc == NGX_OK as ngx_int_t && !reader.has_failed(),
+                    version: value(&u.headers_in.headers, b"filedist-version"),
+                    body: reader.take(),
+                };
+            }
+        }
     }
     let status = match u16::try_from(rc) {
         Ok(status) if status >= NGX_HTTP_SPECIAL_RESPONSE as u16 => status,
         _ => NGX_HTTP_BAD_GATEWAY as u16,
     };
-    Answer { status, from_child: false, body: Vec::new() }
+    Answer {
+        status,
+        from_child: false,
+        early: false,
+        whole: false,
+        version: None,
+        body: Vec::new(),
+    }
+}
+
+/// # Safety
+///
+/// `list` is a list of header fields, or zeroes.
+unsafe fn value(list: &ngx_list_t, name: &[u8]) -> Option<Vec<u8>> {
+    // SAFETY: the caller vouches for the list; a zeroed one has a part without elements.
+    let mut headers = unsafe { headers(list) };
+    headers
+        .find(|header| header.key.as_bytes().eq_ignore_ascii_case(name))
+        .map(|header| header.value.as_bytes().to_vec())
 }

@@ -19,6 +19,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use nginx_sys::*;
 
+use super::detached;
 use super::log::Level;
 use super::pool::OutOfMemory;
 use super::reply::Reply;
@@ -26,7 +27,7 @@ use super::request::{Request, Status};
 
 type Handler = dyn Future<Output = Reply>;
 
-/// The module's context of a client's request.
+/// The module's context of a request that is not a subrequest.
 pub(super) struct Task {
     handler: RefCell<Option<Pin<Box<Handler>>>>,
     /// The client's part is over: its leaving must not end what is under way.
@@ -40,18 +41,24 @@ pub(super) struct Task {
     post: UnsafeCell<ngx_http_posted_request_t>,
     /// Of the request's jobs in the thread pool, of which there is one at a time.
     pub(super) thread_task: Cell<*mut ngx_thread_task_t>,
+    /// What is around a request that no client sent (detached.rs).
+    detached: Option<*mut c_void>,
 }
 
 /// Runs `handler` for the request and sends what it returns. To be returned from a content
 /// handler.
 pub fn run(r: Request, handler: impl Future<Output = Reply> + 'static) -> Status {
-    match start(r, Box::pin(handler)) {
+    match start(r, Box::pin(handler), None) {
         Ok(()) => NGX_DONE as Status,
         Err(OutOfMemory) => NGX_HTTP_INTERNAL_SERVER_ERROR as Status,
     }
 }
 
-fn start(r: Request, handler: Pin<Box<Handler>>) -> Result<(), OutOfMemory> {
+pub(super) fn start(
+    r: Request,
+    handler: Pin<Box<Handler>>,
+    detached: Option<*mut c_void>,
+) -> Result<(), OutOfMemory> {
     let task = r.keep(Task {
         handler: RefCell::new(Some(handler)),
         body_complete: Cell::new(false),
@@ -62,17 +69,21 @@ fn start(r: Request, handler: Pin<Box<Handler>>) -> Result<(), OutOfMemory> {
             next: ptr::null_mut(),
         }),
         thread_task: Cell::new(ptr::null_mut()),
+        detached,
     })?;
     // SAFETY: the request is alive. nginx runs its cleanups once, last added first: those of the
     // upstreams that the handler will use come before this one. The task's own count is given
-    // back by the finalization in resume(); the content phase gives back the one that it holds.
+    // back by the finalization in resume(); the content phase gives back the one that it holds,
+    // which a request that no client sent has not.
     unsafe {
         let raw = r.as_ptr();
         let added = ngx_http_cleanup_add(raw, 0).as_mut().ok_or(OutOfMemory)?;
         added.handler = Some(cleanup);
         added.data = raw.cast();
         r.set_ctx(task);
-        (*raw).set_count((*raw).count() + 1);
+        if detached.is_none() {
+            (*raw).set_count((*raw).count() + 1);
+        }
         (*raw).read_event_handler = Some(on_event);
         (*raw).write_event_handler = Some(on_event);
     }
@@ -160,6 +171,9 @@ fn finish(r: Request, task: &Task, reply: Option<&Reply>) {
     unsafe {
         (*raw).read_event_handler = Some(ngx_http_block_reading);
         (*raw).write_event_handler = Some(ngx_http_request_empty_handler);
+        if let Some(around) = task.detached {
+            return detached::end(around);
+        }
         if task.client_gone.get() {
             (*r.connection()).set_error(1);
         }

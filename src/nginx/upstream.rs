@@ -17,9 +17,14 @@ extern "C" {
         pc: *mut ngx_peer_connection_t,
         rrp: *mut ngx_http_upstream_rr_peer_data_t,
         peer: *mut ngx_http_upstream_rr_peer_t,
-        again: ngx_uint_t,
+        how: ngx_uint_t,
     ) -> ngx_int_t;
 }
+
+/// How ngx_http_filedist_take_peer() takes a peer, see shim.c.
+const LIVE: ngx_uint_t = 0;
+const AGAIN: ngx_uint_t = 1;
+const PATIENT: ngx_uint_t = 2;
 
 /// A `server` of an upstream with `filedist_fanout`.
 #[derive(Clone)]
@@ -39,7 +44,7 @@ impl Child {
 }
 
 /// An upstream with `filedist_fanout`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Upstream(*const ngx_http_upstream_srv_conf_t);
 
 impl Upstream {
@@ -48,6 +53,12 @@ impl Upstream {
     /// `us` has `filedist_fanout`, and its configuration outlives the handle.
     pub unsafe fn new(us: *const ngx_http_upstream_srv_conf_t) -> Upstream {
         Upstream(us)
+    }
+
+    /// As `upstream` names it.
+    pub fn name(self) -> &'static [u8] {
+        // SAFETY: the configuration outlives the handle.
+        unsafe { (*self.0).host.as_bytes() }
     }
 
     /// The children, in the order of their `server` lines (backup servers last).
@@ -189,13 +200,15 @@ unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void
         if (*pc).cached() != 0 && !data.round_robin.current.is_null() {
             // The child had closed a kept connection: nginx wants another one to the same.
             let same = data.round_robin.current;
-            return ngx_http_filedist_take_peer(pc, &mut data.round_robin, same, 1);
+            return ngx_http_filedist_take_peer(pc, &mut data.round_robin, same, AGAIN);
         }
+        let patient = data.delivery.is_some_and(|delivery| delivery.patient);
+        let how = if patient { PATIENT } else { LIVE };
         while data.left > 0 && !data.next.is_null() {
             let peer = data.next;
             data.next = (*peer).next;
             data.left -= 1;
-            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer, 0);
+            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer, how);
             if rc != NGX_BUSY as ngx_int_t {
                 return rc;
             }

@@ -15,6 +15,8 @@ const MOST_AHEAD: Duration = Duration::from_secs(5 * 60);
 pub(crate) enum Wanted {
     /// A client makes it: now, or later than the one that is there.
     Next,
+    /// The same, with a time that was looked up before.
+    AtLeast(u64),
     /// A parent has passed it on.
     Exactly(u64),
 }
@@ -30,15 +32,25 @@ impl Wanted {
     /// The version, where `present` is there.
     pub(crate) fn over(self, present: Option<u64>) -> u64 {
         match self {
-            Wanted::Next => next(SystemTime::now(), present),
+            Wanted::Next => next(nanoseconds(SystemTime::now()), present),
+            Wanted::AtLeast(least) => next(least, present),
             Wanted::Exactly(version) => version,
+        }
+    }
+
+    /// The same with the present time fixed, and the version that it comes to unless a later one
+    /// turns out to be there.
+    pub(super) fn fixed(self) -> (Wanted, u64) {
+        let version = self.over(None);
+        match self {
+            Wanted::Next => (Wanted::AtLeast(version), version),
+            other => (other, version),
         }
     }
 }
 
-fn next(now: SystemTime, present: Option<u64>) -> u64 {
-    let now = nanoseconds(now);
-    present.map_or(now, |present| now.max(present.saturating_add(1)))
+fn next(least: u64, present: Option<u64>) -> u64 {
+    present.map_or(least, |present| least.max(present.saturating_add(1)))
 }
 
 fn parse(header: &[u8], now: SystemTime) -> Result<u64, Error> {
@@ -83,11 +95,10 @@ mod tests {
 
     #[test]
     fn a_new_version_is_later_than_the_present_one() {
-        let now = to_time(1000);
-        assert_eq!(next(now, None), 1000);
-        assert_eq!(next(now, Some(999)), 1000);
-        assert_eq!(next(now, Some(1000)), 1001);
-        assert_eq!(next(now, Some(5000)), 5001);
+        assert_eq!(next(1000, None), 1000);
+        assert_eq!(next(1000, Some(999)), 1000);
+        assert_eq!(next(1000, Some(1000)), 1001);
+        assert_eq!(next(1000, Some(5000)), 5001);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(data_dir free_port http_get poll_until prepare_dirs read_data write_data);
+our @EXPORT = qw(run_tests data_dir free_port http_get poll_until prepare_dirs read_data write_data);
 
 # Sections that a block may have: those of Test::Nginx, then our own. Any other
 # is a misspelling, which Test::Nginx would silently ignore.
@@ -143,6 +143,23 @@ add_block_preprocessor(sub ($block) {
     forbid_in_log($block, 'no_shutdown_error_log', $block->shutdown_error_log)
         if !defined $block->must_die;
 });
+
+# What is not about them does without catch-up, which would come in between, and without waiting
+# for the disk.
+no warnings 'redefine';    # that of Test::Nginx, which is called here
+
+sub run_tests () {
+    # The last of all preprocessors.
+    add_block_preprocessor(\&leave_alone);
+    Test::Nginx::Socket::run_tests();
+}
+
+sub leave_alone ($block) {
+    my $config = join "\n", map { $block->$_ // '' } qw(http_config config post_main_config);
+    my $off = join '', map { "$_ off;\n" } grep { $config !~ /\b$_\b/ }
+        $config =~ /filedist_ack +local/ ? () : 'filedist_catch_up', 'filedist_fsync';
+    $block->set_value(http_config => $off . ($block->http_config // ''));
+}
 
 # Adds [alert], [crit] and [emerg] to what the log must not have, except what
 # the block expects in the log or allows.
@@ -321,6 +338,8 @@ ignores a misspelt one.
 A time-out of 5 s.
 
 =back
+
+A block whose configuration does not name C<filedist_catch_up> or C<filedist_fsync> has them off.
 
 =head1 SECTIONS
 

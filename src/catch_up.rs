@@ -1,0 +1,43 @@
+//! Catch-up: what a child has not got is delivered by the worker on its own account, and what a
+//! killed worker had in hand is found again.
+//!
+//! Each worker looks after the children of its servers by the clock ([`look`]). Whoever gets the
+//! lock of a child that has a missing log delivers it ([`drain`]): one request of the worker's own
+//! for each entry ([`entry`]), which sends the present state of the path.
+
+mod adopt;
+mod drain;
+mod entry;
+mod pace;
+
+use std::time::Duration;
+
+use crate::conf::MainConf;
+use crate::nginx::{worker, Level};
+
+/// How often a worker looks after its children.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// At the start of a worker, before it serves anything.
+pub(crate) fn begin(main: &'static MainConf) {
+    for site in main.servers().filter_map(|server| server.site()) {
+        adopt::look(main, site);
+        // Also where nothing is written to it: it tells that this worker lives.
+        if let Err(error) = site.journal(false) {
+            worker::log(Level::Crit, format_args!("{error}"));
+        }
+    }
+}
+
+/// Once in an [`INTERVAL`], and when something has happened.
+pub(crate) fn look(main: &'static MainConf) {
+    for site in main.servers().filter_map(|server| server.site()) {
+        adopt::look(main, site);
+        adopt::forget(site);
+        if site.server().catch_up().enable {
+            site.children().filter(|child| child.is_due()).for_each(|child| {
+                drain::start(site, child);
+            });
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What a worker that was killed has left: intents in its journal, and temporary files.
+
+use std::fs::{self, ReadDir};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::entry::INTERRUPTED;
+use crate::conf::{MainConf, Site};
+use crate::error::Error;
+use crate::fanout;
+use crate::journal::{self, Intent, Left};
+use crate::missing_log::{self, Entry};
+use crate::nginx::{self, detached, worker, Alarm, Level, Request};
+use crate::store::{self, Tombstones};
+
+/// How long a DELETE is remembered at least. Longer where a missing log has older entries.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Names that one job in a thread looks at.
+const STEP: usize = 2000;
+
+/// Takes over from workers that have ended: each change that they had in hand becomes a line in
+/// the missing log of every child that may not have it.
+pub(super) fn look(main: &'static MainConf, site: &'static Site) {
+    let directory = site.directories().journal;
+    let cannot = |call, error| {
+        worker::log(Level::Crit, format_args!("{}", Error::io(call, directory)(error)));
+    };
+    let mut ended = Vec::new();
+    match journal::left(directory) {
+        Ok(all) => {
+            for left in all {
+                match take_over(site, &left) {
+                    Ok(()) => ended.push(left),
+                    Err(error) => cannot("read", error),
+                }
+            }
+        }
+        Err(error) => cannot("open", error),
+    }
+    if !ended.is_empty() {
+        sweep(main, site, ended);
+    }
+}
+
+fn take_over(site: &Site, left: &Left) -> io::Result<()> {
+    let intents = left.intents()?;
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let time = fanout::now();
+    let mut children = Vec::new();
+    for intent in &intents {
+        for child in children_of(site, intent) {
+            let entry = Entry {
+                time,
+                deleted: intent.deleted,
+                path: &intent.path,
+                version: intent.version,
+                reason: INTERRUPTED,
+            };
+            site.missed(child, &entry)?;
+            if !children.contains(&child) {
+                children.push(child);
+            }
+        }
+    }
+    for child in children {
+        missing_log::sync(site.directories().missing, child, &time)?;
+    }
+    left.clear()
+}
+
+/// The children that the intent is about, as far as they are still configured.
+fn children_of(site: &Site, intent: &Intent) -> Vec<&'static [u8]> {
+    let upstreams = site.server().upstreams().iter();
+    upstreams
+        .filter(|upstream| upstream.name() == intent.upstream)
+        .flat_map(|upstream| upstream.children())
+        .map(|child| child.name())
+        .collect()
+}
+
+/// Removes the temporary files of workers that have ended, in the background; then their journals,
+/// whose locks are held until then.
+fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>) {
+    let Some(server) = site.server().server() else { return };
+    // What is not begun, or not finished, is begun again by the next worker that looks.
+    _ = detached::start(server, b"", move |r| async move {
+        let names = ended.iter().map(|left| left.worker().to_owned());
+        // Where one process does everything, a configuration ends before its worker.
+        let names = names.filter(|name| name != worker::name()).collect();
+        if let Err(error) = walk(r, main.roots().to_vec(), names).await {
+            r.log(Level::Error, format_args!("{error}"));
+        }
+        for left in ended {
+            _ = left.remove();
+        }
+    });
+}
+
+async fn walk(r: Request, roots: Vec<PathBuf>, workers: Vec<String>) -> Result<(), Error> {
+    let alarm = Alarm::new(r);
+    let mut walk = Walk { roots, workers, open: Vec::new() };
+    loop {
+        let step = nginx::offload(r, move || {
+            let more = walk.step();
+            (walk, more)
+        });
+        let Ok((again, more)) = step.await else { return Ok(()) };
+        if !more? {
+            return Ok(());
+        }
+        walk = again;
+        alarm.step_aside().await;
+    }
+}
+
+/// A walk through directories, which remembers where it is and no more.
+struct Walk {
+    roots: Vec<PathBuf>,
+    workers: Vec<String>,
+    /// The directories from a root down to the present one.
+    open: Vec<ReadDir>,
+}
+
+impl Walk {
+    /// Looks at some more names. False at the end.
+    fn step(&mut self) -> Result<bool, Error> {
+        for _ in 0..STEP {
+            let Some(directory) = self.open.last_mut() else {
+                let Some(root) = self.roots.pop() else { return Ok(false) };
+                self.enter(root);
+                continue;
+            };
+            let Some(Ok(entry)) = directory.next() else {
+                self.open.pop();
+                continue;
+            };
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.enter(entry.path());
+            } else if self.is_left(entry.file_name().as_encoded_bytes()) {
+                let path = entry.path();
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    other => other.map_err(Error::io("unlink", &path))?,
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// What cannot be read, or is gone by now, has nothing of ours in it.
+    fn enter(&mut self, directory: PathBuf) {
+        self.open.extend(fs::read_dir(directory));
+    }
+
+    fn is_left(&self, name: &[u8]) -> bool {
+        self.workers.iter().any(|worker| store::is_temporary_of(name, worker))
+    }
+}
+
+/// Forgets old DELETEs, a few directories of them an hour.
+pub(super) fn forget(site: &'static Site) {
+    // One of 256 directories every minute or so.
+    if worker::random(60) != 0 {
+        return;
+    }
+    let directory = worker::random(256) as u8;
+    let Some(server) = site.server().server() else { return };
+    let (tombstones, logs) = (site.tombstones(), site.directories().missing);
+    _ = detached::start(server, b"", move |r| async move {
+        let forget = move || {
+            let Some(time) = SystemTime::now().checked_sub(REMEMBERED) else { return Ok(()) };
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            if missing_log::has_older(logs, nginx::utc(since.as_secs() as i64)) {
+                return Ok(());
+            }
+            Tombstones::expire(tombstones, directory, time)
+        };
+        if let Ok(Err(error)) = nginx::offload(r, forget).await {
+            r.log(Level::Error, format_args!("forgetting old deletes failed: {error}"));
+        }
+    });
+}

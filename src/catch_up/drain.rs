@@ -1,0 +1,327 @@
+//! The missing log of one child, from its first entry to its last.
+
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::Poll;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::entry::{self, Outcome};
+use super::pace::Pace;
+use crate::conf::{Child, Site};
+use crate::error::Error;
+use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
+use crate::nginx::{self, detached, worker, Alarm, Level, Request};
+
+/// Entries that are read at a time.
+const BATCH: usize = 64;
+/// So many refusals in a row end an attempt: the child is there, and takes nothing.
+const REFUSALS: u32 = 32;
+/// How long to wait for connections that the clients need now.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// Delivers the child's missing log in the background, if nobody does so already.
+pub(super) fn start(site: &'static Site, child: &'static Child) {
+    let logs = site.directories().missing;
+    child.begin();
+    if missing_log::is_empty(logs, child.name()) {
+        return child.caught_up();
+    }
+    let lock = match lock(site, child) {
+        Ok(Some(lock)) => lock,
+        // Another worker is at it. It may have looked before the newest entry came.
+        Ok(None) => return child.leave(),
+        Err(_) => return child.try_again(false, site.server().catch_up().max_backoff),
+    };
+    let Some(server) = site.server().server() else { return };
+    child.catching_up.set(true);
+    let started = detached::start(server, b"", move |r| async move {
+        let drain = Drain::new(r, site, child);
+        drain.run().await;
+        drop(lock);
+        child.catching_up.set(false);
+    });
+    if started.is_err() {
+        child.catching_up.set(false);
+        child.leave();
+    }
+}
+
+/// The lock that says who delivers the child's log; it goes with the process.
+fn lock(site: &Site, child: &Child) -> io::Result<Option<File>> {
+    let path = site.lock(child.name());
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+struct Drain {
+    r: Request,
+    site: &'static Site,
+    child: &'static Child,
+    /// The only share: who else has it looks whether the task is still there.
+    bell: Rc<Alarm>,
+    pace: Rc<Pace>,
+    progress: Rc<Progress>,
+}
+
+/// What the requests of single entries tell.
+struct Progress {
+    bell: Weak<Alarm>,
+    in_flight: Cell<usize>,
+    /// Entries that went.
+    done: Cell<u64>,
+    /// Entries that stay.
+    kept: Cell<u64>,
+    refused_in_a_row: Cell<u32>,
+    away: Cell<bool>,
+    /// The first entry that stays, and why.
+    problem: RefCell<Option<String>>,
+}
+
+/// How an attempt ended.
+enum End {
+    /// Nothing is left that could be tried.
+    Through,
+    /// The child takes nothing now.
+    Stopped,
+    /// This worker is to exit.
+    Exiting,
+    /// The log cannot be read.
+    Broken(io::Error),
+}
+
+impl Drain {
+    fn new(r: Request, site: &'static Site, child: &'static Child) -> Drain {
+        let bell = Alarm::new(r);
+        let progress = Rc::new(Progress {
+            bell: Rc::downgrade(&bell),
+            in_flight: Cell::new(0),
+            done: Cell::new(0),
+            kept: Cell::new(0),
+            refused_in_a_row: Cell::new(0),
+            away: Cell::new(false),
+            problem: RefCell::new(None),
+        });
+        let pace = Rc::new(Pace::new(site.server().catch_up().rate));
+        Drain { r, site, child, bell, pace, progress }
+    }
+
+    async fn run(&self) {
+        let Drain { child, progress, .. } = self;
+        let end = self.pass().await;
+        self.until(|| progress.in_flight.get() == 0).await;
+        let tidied = match end {
+            End::Exiting => Ok(0),
+            _ => self.tidy().await,
+        };
+        let skipped = child.skip.take();
+        let longest = self.site.server().catch_up().max_backoff;
+        match (end, tidied) {
+            (End::Exiting, _) => child.leave(),
+            (End::Broken(error), _) | (_, Err(error)) => {
+                let log = self.site.log(child.name());
+                self.r.log(Level::Error, format_args!("{}", Error::io("read", &log)(error)));
+                child.try_again(false, longest);
+            }
+            (End::Through, Ok(0)) => child.caught_up(),
+            (End::Through, Ok(_)) if skipped > 0 => child.leave(),
+            (end, Ok(_)) => {
+                self.report();
+                if let End::Stopped = end {
+                    // The next attempt begins behind those that this one has not got rid of.
+                    child.skip.set(skipped + progress.kept.get());
+                }
+                child.try_again(progress.away.get(), longest);
+            }
+        }
+    }
+
+    /// One way through the log.
+    async fn pass(&self) -> End {
+        let Drain { child, progress, .. } = self;
+        let mut reader = Reader::open(self.site.directories().missing, child.name());
+        let mut skip = child.skip.get();
+        loop {
+            let read = nginx::offload(self.r, move || {
+                let batch = reader.next(BATCH);
+                (reader, batch)
+            });
+            let Ok((again, batch)) = read.await else { return End::Stopped };
+            reader = again;
+            let Batch { entries, end } = match batch {
+                Ok(batch) => batch,
+                Err(error) => return End::Broken(error),
+            };
+            let none = entries.is_empty();
+            for (place, missed) in entries {
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                self.until(|| progress.in_flight.get() < self.window()).await;
+                while !worker::has_spare_connections() && !worker::is_exiting() {
+                    self.bell.sleep(BUSY).await;
+                }
+                if worker::is_exiting() {
+                    return End::Exiting;
+                }
+                if progress.is_stopped() {
+                    return End::Stopped;
+                }
+                self.deliver(place, missed);
+            }
+            self.bell.step_aside().await;
+            if end {
+                self.until(|| progress.in_flight.get() == 0).await;
+                if progress.is_stopped() {
+                    return End::Stopped;
+                }
+                if none {
+                    return End::Through;
+                }
+            }
+        }
+    }
+
+    /// How many entries may be under way. The first one finds out whether the child is there.
+    fn window(&self) -> usize {
+        match self.progress.done.get() {
+            0 => 1,
+            _ => self.site.server().catch_up().concurrency,
+        }
+    }
+
+    /// Waits for `condition`, which entries that end may bring about.
+    async fn until(&self, condition: impl Fn() -> bool) {
+        poll_fn(|_| match condition() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Delivers an entry in a request of its own.
+    fn deliver(&self, place: Place, missed: Missed) {
+        let Some(server) = self.site.server().server() else { return };
+        let uri = missed.path.clone();
+        let job = Job::new(&self.progress, place, missed);
+        let (child, pace) = (self.child.name(), Rc::clone(&self.pace));
+        let ended = Rc::new(RefCell::new(Some(job)));
+        let kept = Rc::clone(&ended);
+        let started = detached::start(server, &uri, move |r| async move {
+            let Some(mut job) = ended.take() else { return };
+            let outcome = entry::deliver(r, child, &job.missed, &pace).await;
+            job.outcome = Some(outcome);
+        });
+        let why = match started {
+            Ok(true) => return,
+            Ok(false) => Outcome::Kept("no location for it".into()),
+            Err(_) => Outcome::Away("no memory".into()),
+        };
+        if let Some(mut job) = kept.take() {
+            job.outcome = Some(why);
+        }
+    }
+
+    /// Removes what has nothing left in it. Tells how many entries are left.
+    async fn tidy(&self) -> io::Result<u64> {
+        let mut tidy = Tidy::open(self.site.directories().missing, self.child.name());
+        loop {
+            let step = nginx::offload(self.r, move || {
+                let done = tidy.step();
+                (tidy, done)
+            });
+            let Ok((again, done)) = step.await else { return Ok(0) };
+            if done? {
+                return Ok(again.survivors());
+            }
+            tidy = again;
+            self.bell.step_aside().await;
+        }
+    }
+
+    /// Tells the operator of entries that the child does not take.
+    fn report(&self) {
+        let Progress { kept, problem, away, .. } = &*self.progress;
+        let Some(first) = problem.borrow_mut().take() else { return };
+        let name = String::from_utf8_lossy(self.child.name());
+        match away.get() {
+            true => self.r.log(Level::Info, format_args!("child \"{name}\" is away: {first}")),
+            false => self.r.log(
+                Level::Error,
+                format_args!(
+                    "{} entries of the missing log of child \"{name}\" could not be delivered, \
+                     the first: {first}",
+                    kept.get()
+                ),
+            ),
+        }
+    }
+}
+
+impl Progress {
+    fn is_stopped(&self) -> bool {
+        self.away.get() || self.refused_in_a_row.get() >= REFUSALS
+    }
+}
+
+/// An entry under way. When this goes, its end is told, whatever it was.
+struct Job {
+    progress: Rc<Progress>,
+    place: Place,
+    missed: Missed,
+    outcome: Option<Outcome>,
+}
+
+impl Job {
+    fn new(progress: &Rc<Progress>, place: Place, missed: Missed) -> Job {
+        progress.in_flight.set(progress.in_flight.get() + 1);
+        Job { progress: Rc::clone(progress), place, missed, outcome: None }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let Job { progress, place, missed, outcome } = self;
+        progress.in_flight.set(progress.in_flight.get() - 1);
+        let reason = match outcome.take() {
+            Some(Outcome::Done) => match place.clear() {
+                Ok(()) => None,
+                Err(error) => Some(error.to_string()),
+            },
+            Some(Outcome::Kept(reason)) => {
+                progress.refused_in_a_row.set(progress.refused_in_a_row.get() + 1);
+                Some(reason)
+            }
+            Some(Outcome::Away(reason)) => {
+                progress.away.set(true);
+                Some(reason)
+            }
+            None => Some("interrupted".into()),
+        };
+        match reason {
+            None => {
+                progress.done.set(progress.done.get() + 1);
+                progress.refused_in_a_row.set(0);
+            }
+            Some(reason) => {
+                progress.kept.set(progress.kept.get() + 1);
+                let method = if missed.deleted { "DELETE" } else { "PUT" };
+                let path = String::from_utf8_lossy(&missed.path);
+                progress
+                    .problem
+                    .borrow_mut()
+                    .get_or_insert_with(|| format!("{method} \"{path}\": {reason}"));
+            }
+        }
+        if let Some(bell) = progress.bell.upgrade() {
+            bell.ring();
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One entry of a missing log: the child gets what the path is now.
+
+use core::cell::Cell;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pace::Pace;
+use crate::conf::LocConf;
+use crate::error::Error;
+use crate::fanout::{self, Change, End, Verb};
+use crate::missing_log::Missed;
+use crate::nginx::{self, Alarm, Ask, Child, Request, Source};
+use crate::store::{Present, Target, Temporary, Tombstones};
+
+/// What became of an entry.
+pub(super) enum Outcome {
+    /// The child has what the entry is about, or something newer. The entry goes.
+    Done,
+    /// The entry stays. Others may fare better.
+    Kept(String),
+    /// The child is not there. The entry stays.
+    Away(String),
+}
+
+use Outcome::{Away, Done, Kept};
+
+/// How often a delivery with a limited rate looks for more to send.
+const STEP: Duration = Duration::from_millis(50);
+
+/// The reason of entries that were taken over from the journal of a killed worker.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
+/// What the path is on this node.
+enum Local {
+    File {
+        file: Arc<File>,
+        version: u64,
+        length: u64,
+    },
+    Directory,
+    /// There is no file; what was done to the path last, if that is known.
+    None(Present),
+}
+
+impl Local {
+    fn of(target: &Target, tombstones: Tombstones) -> Result<Local, Error> {
+        match target.present(tombstones) {
+            Ok(Present::File(_)) => {}
+            Ok(none) => return Ok(Local::None(none)),
+            Err(Error::IsDirectory) if target.path.is_dir() => return Ok(Local::Directory),
+            Err(Error::IsDirectory | Error::BelowFile) => return Ok(Local::None(Present::Nothing)),
+            Err(error) => return Err(error),
+        }
+        let Some((file, version)) = target.open()? else {
+            return Ok(Local::None(Present::Nothing));
+        };
+        let metadata = file.metadata().map_err(Error::io("fstat", &target.path))?;
+        Ok(Local::File { file: Arc::new(file), version, length: metadata.len() })
+    }
+}
+
+/// Delivers an entry in a request of its own, `r`, at the location that its path leads to.
+pub(super) async fn deliver(
+    r: Request,
+    child: &'static [u8],
+    missed: &Missed,
+    pace: &Rc<Pace>,
+) -> Outcome {
+    let conf: &'static LocConf = r.conf();
+    let children = conf.upstream().map(|upstream| upstream.children()).unwrap_or_default();
+    let Some(site) = conf.site().filter(|_| children.iter().any(|c| c.name() == child)) else {
+        return Kept("its location has no such child any more".into());
+    };
+    let (target, others): (_, Vec<Child>) = match Target::of(&r) {
+        Err(error) => return Kept(error.to_string()),
+        Ok(target) => (target, children),
+    };
+    let (mut others, child): (Vec<Child>, Vec<Child>) =
+        others.into_iter().partition(|other| other.name() != child);
+    others.sort_by_key(|_| nginx::worker::random(u64::MAX));
+    let Some(child) = child.into_iter().next() else { return Done };
+    let entry = Entry { r, conf, child, others, missed, pace };
+
+    let (looked_at, tombstones) = (target.clone(), site.tombstones());
+    let local = nginx::offload(r, move || Local::of(&looked_at, tombstones)).await;
+    match local.unwrap_or(Err(Error::Internal("the thread pool did not run a job"))) {
+        Err(error) => Kept(error.to_string()),
+        Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
+        // What was there before it was deleted, or what is in it was stored, by changes of their
+        // own.
+        Ok(Local::Directory) => Done,
+        Ok(Local::None(Present::Deleted(version))) => {
+            entry.delete(if missed.deleted { version.max(missed.version) } else { version }).await
+        }
+        Ok(Local::None(_)) if missed.deleted => entry.delete(missed.version).await,
+        Ok(Local::None(_)) => entry.fetch(&target).await,
+    }
+}
+
+struct Entry<'a> {
+    r: Request,
+    conf: &'static LocConf,
+    child: Child,
+    /// The other children of the same location.
+    others: Vec<Child>,
+    missed: &'a Missed,
+    pace: &'a Rc<Pace>,
+}
+
+impl Entry<'_> {
+    fn change(&self, verb: Verb, version: u64) -> Change {
+        Change::again(&self.r, self.conf, verb, version)
+    }
+
+    async fn put(&self, file: Arc<File>, version: u64, length: u64) -> Outcome {
+        let change = self.change(Verb::Store, version);
+        match self.has(&change).await {
+            Ok(true) => return Done,
+            Ok(false) => {}
+            Err(outcome) => return outcome,
+        }
+        let source = Rc::new(Source::file(file, length));
+        let alarm = Alarm::new(self.r);
+        let sent = Cell::new(0);
+        let paced = || {
+            let left = length - sent.get();
+            let more = self.pace.take(left);
+            sent.set(sent.get() + more);
+            source.set_ready(sent.get());
+            if self.pace.is_limited() && more < left {
+                alarm.set(STEP);
+            }
+            more > 0
+        };
+        let ask = Ask::Put(Rc::clone(&source));
+        let answer = fanout::ask(self.r, &self.child, &change, &ask, paced).await;
+        self.outcome(&change, answer)
+    }
+
+    async fn delete(&self, version: u64) -> Outcome {
+        let change = self.change(Verb::Delete, version);
+        let answer = fanout::ask(self.r, &self.child, &change, &Ask::Delete, || false).await;
+        match answer {
+            // The child has files below that this node has no more: they stay.
+            Some(answer) if answer.status == 409 && self.missed.path.ends_with(b"/") => Done,
+            answer => self.outcome(&change, answer),
+        }
+    }
+
+    fn outcome(&self, change: &Change, answer: Option<nginx::Answer>) -> Outcome {
+        let Some(answer) = answer else { return Kept("no memory".into()) };
+        let from_child = answer.from_child;
+        match End::of(answer, change) {
+            End::Failed(reason) if !from_child => Away(reason),
+            End::Failed(reason) => Kept(reason),
+            End::Delivered(_) | End::Queued => Done,
+        }
+    }
+
+    /// The child has this version, or a newer one.
+    async fn has(&self, change: &Change) -> Result<bool, Outcome> {
+        match fanout::ask(self.r, &self.child, change, &Ask::Head, || false).await {
+            None => Err(Kept("no memory".into())),
+            Some(answer) if !answer.from_child => Err(self.outcome(change, Some(answer))),
+            Some(answer) => Ok(answer.status == 204),
+        }
+    }
+
+    /// The file was evicted here: another child may have it.
+    async fn fetch(&self, target: &Target) -> Outcome {
+        let change = self.change(Verb::Store, self.missed.version);
+        match self.has(&change).await {
+            Ok(true) => return Done,
+            Ok(false) => {}
+            Err(outcome) => return outcome,
+        }
+        let mut silent = None;
+        for other in &self.others {
+            let target = target.clone();
+            let temporary = nginx::offload(self.r, move || Temporary::create(&target)).await;
+            let file = match temporary {
+                Ok(Ok(temporary)) => Arc::clone(temporary.file()),
+                Ok(Err(error)) => return Kept(error.to_string()),
+                Err(_) => return Kept("no thread".into()),
+            };
+            let ask = Ask::Get(Arc::clone(&file));
+            let Some(answer) = fanout::ask(self.r, other, &change, &ask, || false).await else {
+                return Kept("no memory".into());
+            };
+            let version =
+                answer.version.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
+            match (answer.status, answer.from_child, version) {
+                (200, true, Some(version)) if answer.whole && version >= self.missed.version => {
+                    let Ok(metadata) = file.metadata() else { return Kept("fstat".into()) };
+                    return self.put(file, version, metadata.len()).await;
+                }
+                (404, true, _) => {}
+                (status, ..) => silent = Some(status),
+            }
+        }
+        match silent {
+            Some(status) => Kept(format!("not here, and another child says {status}")),
+            // It was never acknowledged, and nobody has it: it has not happened.
+            None if self.missed.reason == INTERRUPTED => Done,
+            None => Kept("no node has it any more".into()),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The worker process itself: what it is, and what it does by the clock.
+
+use core::cell::RefCell;
+use core::ptr;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nginx_sys::*;
+
+use super::log::{self, Level};
+use super::pool::{self, OutOfMemory};
+
+/// This process serves requests, as opposed to nginx's master and its cache processes.
+pub fn is_worker() -> bool {
+    // SAFETY: nginx sets it before it initialises a process.
+    let process = unsafe { ngx_process };
+    process == NGX_PROCESS_WORKER as ngx_uint_t || process == NGX_PROCESS_SINGLE as ngx_uint_t
+}
+
+/// The worker is to end when its requests have ended.
+pub fn is_exiting() -> bool {
+    // SAFETY: nginx's signal handlers set them; reading a word tears nothing.
+    unsafe { ngx_exiting != 0 || ngx_terminate != 0 || ngx_quit != 0 }
+}
+
+/// A name that no other worker has or had: numbers of processes come again, a number and the time
+/// at which it was first asked for do not.
+pub fn name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{}-{:x}", super::pid(), since.as_nanos())
+    })
+}
+
+/// Milliseconds of a clock that all workers share and nobody sets.
+pub fn now() -> u64 {
+    // SAFETY: the event loop's own word, read in the event loop.
+    unsafe { ngx_current_msec as u64 }
+}
+
+/// A random number below `limit`.
+pub fn random(limit: u64) -> u64 {
+    RandomState::new().build_hasher().finish() % limit.max(1)
+}
+
+/// Clients have enough connections left.
+pub fn has_spare_connections() -> bool {
+    // SAFETY: ngx_cycle is the running cycle, whose numbers the event loop changes, and reads here.
+    unsafe { (*ngx_cycle).free_connection_n > (*ngx_cycle).connection_n / 4 }
+}
+
+/// Writes to the worker's own error log.
+pub fn log(level: Level, message: core::fmt::Arguments<'_>) {
+    // SAFETY: ngx_cycle is the running cycle, with its log.
+    unsafe { log::write((*ngx_cycle).log, level, message) }
+}
+
+/// nginx takes `event.data` for a connection when it writes debug lines, and reads a number in
+/// its first words.
+#[repr(C)]
+struct Ticker {
+    number: [usize; 4],
+    event: ngx_event_t,
+    interval: ngx_msec_t,
+    work: RefCell<Box<dyn FnMut()>>,
+}
+
+/// What the worker does by the clock.
+#[derive(Debug)]
+pub struct Clock(*mut ngx_event_t);
+
+impl Clock {
+    /// Has it done now.
+    pub fn hurry(&self) {
+        // SAFETY: every() made the event, which lives as long as the configuration.
+        unsafe {
+            if !is_exiting() {
+                ngx_post_event(self.0, ptr::addr_of_mut!(ngx_posted_events));
+            }
+        }
+    }
+}
+
+/// Has `work` done about every `interval`, until the worker is to exit. It must not block.
+///
+/// # Safety
+///
+/// Called in init_process with its cycle.
+pub unsafe fn every(
+    cycle: *mut ngx_cycle_t,
+    interval: Duration,
+    work: impl FnMut() + 'static,
+) -> Result<Clock, OutOfMemory> {
+    let interval = interval.as_millis() as ngx_msec_t;
+    // SAFETY: the structure is valid as zeroes; the cycle's pool lives as long as its workers.
+    unsafe {
+        let event = core::mem::zeroed();
+        let work: Box<dyn FnMut()> = Box::new(work);
+        let ticker = Ticker { number: [usize::MAX; 4], event, interval, work: RefCell::new(work) };
+        let ticker = pool::boxed((*cycle).pool, ticker)?.as_ptr();
+        let event = &mut (*ticker).event;
+        event.data = ticker.cast();
+        event.handler = Some(tick);
+        event.log = (*cycle).log;
+        event.set_cancelable(1);
+        // Workers start together; they should not look together.
+        ngx_add_timer(event, 1 + random(interval as u64) as ngx_msec_t);
+        Ok(Clock(event))
+    }
+}
+
+impl Drop for Ticker {
+    /// The configuration goes (a reload in single-process mode).
+    fn drop(&mut self) {
+        if self.event.posted() != 0 {
+            // SAFETY: the event is in one of nginx's queues.
+            unsafe { ngx_delete_posted_event(&mut self.event) };
+        }
+        if self.event.timer_set() != 0 {
+            // SAFETY: the timer is in nginx's tree, with this event.
+            unsafe { ngx_del_timer(&mut self.event) };
+        }
+    }
+}
+
+unsafe extern "C" fn tick(event: *mut ngx_event_t) {
+    // SAFETY: every() put the ticker there.
+    unsafe {
+        if is_exiting() {
+            return;
+        }
+        let ticker = &*(*event).data.cast::<Ticker>();
+        let interval = ticker.interval;
+        if let Ok(mut work) = ticker.work.try_borrow_mut() {
+            if catch_unwind(AssertUnwindSafe(&mut *work)).is_err() {
+                ngx_log_error_core(
+                    NGX_LOG_ALERT as ngx_uint_t,
+                    (*event).log,
+                    0,
+                    c"filedist: a worker's task panicked: please report this".as_ptr(),
+                );
+            }
+        }
+        ngx_add_timer(event, interval * 3 / 4 + random(interval as u64 / 2) as ngx_msec_t);
+    }
+}

@@ -1,0 +1,65 @@
+//! What is known of a path.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::directory::{below_file, is_absent};
+use super::path::Target;
+use super::tombstone::Tombstones;
+use super::version;
+use crate::error::Error;
+
+/// What is known of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Present {
+    /// Nothing.
+    Nothing,
+    /// A file is there, in this version.
+    File(u64),
+    /// A file was deleted, by a DELETE with this version.
+    Deleted(u64),
+}
+
+impl Present {
+    /// The version of what was done to the path last.
+    pub(crate) fn version(self) -> Option<u64> {
+        match self {
+            Present::Nothing => None,
+            Present::File(version) | Present::Deleted(version) => Some(version),
+        }
+    }
+}
+
+impl Target {
+    /// What is there now. A directory is no target.
+    pub(crate) fn present(&self, tombstones: Tombstones) -> Result<Present, Error> {
+        if self.is_directory {
+            return Err(Error::IsDirectory);
+        }
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => Err(Error::IsDirectory),
+            Ok(metadata) => Ok(Present::File(version::of_file(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let buried = tombstones.get(&self.path);
+                let buried = buried.map_err(Error::io("readlink", &self.path))?;
+                Ok(buried.map_or(Present::Nothing, Present::Deleted))
+            }
+            Err(error) => Err(below_file("stat", &self.path)(error)),
+        }
+    }
+
+    /// The file that is there, to be read, and its version; none where there is no file.
+    pub(crate) fn open(&self) -> Result<Option<(File, u64)>, Error> {
+        // A pipe would wait for somebody who writes.
+        let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
+        let file = match open {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(Error::io("open", &self.path)(error)),
+        };
+        let metadata = file.metadata().map_err(Error::io("fstat", &self.path))?;
+        let version = version::of_file(&metadata);
+        Ok(metadata.is_file().then_some((file, version)))
+    }
+}
