@@ -248,11 +248,6 @@ impl LocConf {
     pub(crate) fn static_handler(&self) -> Option<Handler> {
         self.main()?.static_handler
     }
-
-    /// What the workers share.
-    pub(crate) fn zone(&self) -> Option<Zone> {
-        Zone::of(self.main()?.zone)
-    }
 }
 
 fn is_name(name: &[u8]) -> bool {

@@ -85,7 +85,6 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
 /// What a change of the files at this location takes.
 fn commit(conf: &LocConf, change: &Change) -> Result<Commit, Error> {
     let site = conf.site().ok_or(NOT_CONFIGURED)?;
-    let zone = conf.zone().ok_or(NOT_CONFIGURED)?;
     let fsync = conf.fsync();
     let mut journal = None;
     if let Some(upstream) = conf.upstream() {
@@ -97,7 +96,7 @@ fn commit(conf: &LocConf, change: &Change) -> Result<Commit, Error> {
         };
         journal = Some((site.journal(fsync)?, intent));
     }
-    Ok(Commit { zone, tombstones: site.tombstones(), journal, fsync })
+    Ok(Commit { tombstones: site.tombstones(), journal, fsync })
 }
 
 /// Runs `work` where it may wait for a disk.
@@ -108,5 +107,5 @@ async fn blocking<T: Send + 'static>(
     nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
 }
 
-const NOT_CONFIGURED: Error = Error::Internal("no shared memory or no state directory");
+const NOT_CONFIGURED: Error = Error::Internal("no state directory");
 const NOT_RUN: Error = Error::Internal("the thread pool did not run a job");

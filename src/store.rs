@@ -4,6 +4,7 @@
 mod commit;
 mod digest;
 mod directory;
+mod lock;
 mod path;
 mod present;
 mod remove;

@@ -1,10 +1,8 @@
-//! What the workers share: the locks under which a file is published, and what is known of each
-//! child.
+//! What the workers share: what is known of each child.
 
 #![allow(unsafe_code)]
 
 use core::ffi::c_void;
-use core::mem;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::hash::{DefaultHasher, Hasher};
@@ -16,13 +14,9 @@ extern "C" {
     static ngx_http_filedist_module: ngx_module_t;
 }
 
-/// Paths are spread over this many locks by their hash.
-const LOCKS: usize = 256;
-
 /// The content of the shared memory.
 #[repr(C)]
 struct Shared {
-    commit: [ngx_shmtx_sh_t; LOCKS],
     /// A list, to which the slab pool's lock belongs. Workers have the memory at one address.
     children: *mut Slot,
     pool: *mut ngx_slab_pool_t,
@@ -65,10 +59,6 @@ impl Default for ChildState {
 /// The shared memory, mapped.
 #[derive(Clone, Copy)]
 pub(crate) struct Zone(*mut Shared);
-
-// SAFETY: the locks in it are for use by any process and thread; the mapping lasts as long as
-// the configuration, which waits for its requests and their thread tasks.
-unsafe impl Send for Zone {}
 
 /// Has nginx map `size` bytes for the workers. Null without memory.
 ///
@@ -150,39 +140,5 @@ impl Zone {
             ngx_shmtx_unlock(mutex);
             slot.as_ref().map(|slot| &slot.state)
         }
-    }
-
-    /// Waits until nobody else publishes this path, on any worker.
-    pub(crate) fn lock_commit(self, path: &Path) -> CommitLock {
-        let name = path.as_os_str().as_encoded_bytes();
-        // SAFETY: nginx reads the bytes that it is given.
-        let hash = unsafe { ngx_hash_key(name.as_ptr().cast_mut(), name.len()) };
-        let index = hash % LOCKS;
-        // SAFETY: the memory is mapped and zeroed, which is the unlocked state. The handle is
-        // local; all that processes share is the word that it points to.
-        unsafe {
-            let mut lock: ngx_shmtx_t = mem::zeroed();
-            lock.lock = ptr::addr_of_mut!((*self.0).commit[index].lock);
-            while ngx_shmtx_trylock(&mut lock) == 0 {
-                // A process that was killed while it published gives nothing back. nginx's own
-                // function checks that it is still that one who holds the lock.
-                let owner = lock.lock.read_volatile() as libc::pid_t;
-                if owner != 0 && libc::kill(owner, 0) == -1 && ngx_errno() == libc::ESRCH {
-                    ngx_shmtx_force_unlock(&mut lock, owner);
-                }
-                ngx_sched_yield();
-            }
-            CommitLock(lock)
-        }
-    }
-}
-
-/// Held while one path is published.
-pub(crate) struct CommitLock(ngx_shmtx_t);
-
-impl Drop for CommitLock {
-    fn drop(&mut self) {
-        // SAFETY: lock_commit() has taken it.
-        unsafe { ngx_shmtx_unlock(&mut self.0) }
     }
 }

@@ -19,6 +19,7 @@ pub(super) async fn handle(
 ) -> Result<Reply, Error> {
     change.check_loop()?;
     let mut wanted = check(&r)?;
+    let is_new = wanted == Wanted::Next;
     let target = Target::of(&r)?;
     let digest = r.header("content-md5").map(Digest::new).transpose()?;
     let small = r.small_body();
@@ -47,6 +48,8 @@ pub(super) async fn handle(
         Published::Created => (201, Outcome::Stored(stored.length)),
         Published::Replaced => (200, Outcome::Stored(stored.length)),
         Published::Superseded => (200, Outcome::Superseded),
+        // Another upload that went on at the same time.
+        Published::Unchanged if is_new => (200, Outcome::Superseded),
         Published::Unchanged => (200, Outcome::Unchanged),
     };
     Ok(receipt(change, status, outcome, stored.fanout).await)

@@ -6,7 +6,8 @@ use std::fs::FileTimes;
 use std::io;
 use std::sync::Arc;
 
-use super::directory::{create_directory, sync_parents};
+use super::directory::sync_parents;
+use super::lock::Lock;
 use super::path::Target;
 use super::present::Present;
 use super::temporary::Temporary;
@@ -14,7 +15,9 @@ use super::tombstone::Tombstones;
 use super::version::{self, Wanted};
 use crate::error::Error;
 use crate::journal::{Intent, Journal, Open};
-use crate::zone::{CommitLock, Zone};
+
+/// How often a directory may be removed just when a file is to be put into it.
+const TRIES: usize = 100;
 
 /// What publish() did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,6 @@ impl Published {
 
 /// What a change of this node's files needs besides the file.
 pub(crate) struct Commit {
-    pub(crate) zone: Zone,
     pub(crate) tombstones: Tombstones,
     /// Where the intent is written before the change is made; none on a leaf.
     pub(crate) journal: Option<(Arc<Journal>, Intent)>,
@@ -61,11 +63,6 @@ impl Commit {
         let Some((journal, intent)) = &mut self.journal else { return Ok(None) };
         intent.version = version;
         journal.begin(intent, self.fsync).map(Some).map_err(Error::io("write", journal.directory()))
-    }
-
-    /// Nobody else changes the target while this is held.
-    pub(super) fn lock(&self, target: &Target) -> CommitLock {
-        self.zone.lock_commit(&target.path)
     }
 }
 
@@ -110,28 +107,30 @@ impl Temporary {
         commit: &Commit,
         stamped: Option<u64>,
     ) -> Result<(Published, u64), Error> {
-        let _lock = commit.lock(target);
-        let present = target.present(commit.tombstones)?;
-        let version = wanted.over(present.version());
-        match present.version() {
-            Some(present) if present > version => return Ok((Published::Superseded, version)),
-            Some(present) if present == version => return Ok((Published::Unchanged, version)),
-            _ => {}
-        }
-        if stamped != Some(version) {
-            self.stamp(target, version, commit.fsync)?;
-        }
-        let exists = matches!(present, Present::File(_));
-        match self.rename(target, exists) {
-            // The directory is not there, or a DELETE has just removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_directory(target, target.path.parent().unwrap_or(&target.root))?;
-                self.rename(target, false).map_err(Error::io("rename", &target.path))?;
+        for _ in 0..TRIES {
+            let mut lock = Lock::take(target)?;
+            let present = target.present(commit.tombstones)?;
+            let version = wanted.over(present.version());
+            match present.version() {
+                Some(present) if present > version => return Ok((Published::Superseded, version)),
+                Some(present) if present == version => return Ok((Published::Unchanged, version)),
+                _ => {}
             }
-            other => other.map_err(Error::io("rename", &target.path))?,
+            if stamped != Some(version) {
+                self.stamp(target, version, commit.fsync)?;
+            }
+            lock.make_directory(target)?;
+            let exists = matches!(present, Present::File(_));
+            match self.rename(target, exists) {
+                Ok(()) if exists => return Ok((Published::Replaced, version)),
+                Ok(()) => return Ok((Published::Created, version)),
+                // A DELETE has just removed the directory.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("rename", &target.path)(error)),
+            }
         }
-        let published = if exists { Published::Replaced } else { Published::Created };
-        Ok((published, version))
+        let gone = io::Error::from_raw_os_error(libc::ENOENT);
+        Err(Error::io("rename", &target.path)(gone))
     }
 
     /// Gives the file its version.

@@ -44,6 +44,11 @@ impl Target {
         Ok(target)
     }
 
+    /// The directory that it lies in.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.root)
+    }
+
     /// The directories from the target's own up to the root.
     pub(super) fn parents(&self) -> impl Iterator<Item = &Path> {
         self.path.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root))

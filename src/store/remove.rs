@@ -7,6 +7,7 @@ use std::io;
 
 use super::commit::{Commit, Committed};
 use super::directory::{is_absent, root_is_there, sync_parents};
+use super::lock::Lock;
 use super::path::Target;
 use super::version::{self, Wanted};
 use crate::error::Error;
@@ -58,7 +59,7 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<(Removed, 
         let put = commit.tombstones.put(path, version, commit.fsync);
         put.map_err(Error::io("symlink", path))
     };
-    let _lock = commit.lock(target);
+    let _lock = Lock::take(target)?;
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if is_absent(&error) => None,

@@ -39,7 +39,7 @@ impl Temporary {
 
     /// Creates the file with a name, in the target's own directory, which is made if need be.
     pub(super) fn create_beside(target: &Target) -> Result<Temporary, Error> {
-        let directory = target.path.parent().unwrap_or(&target.root);
+        let directory = target.directory();
         match Temporary::create_named(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_directory(target, directory)?;
@@ -105,7 +105,7 @@ impl Temporary {
                 }
             }
             // link() takes no name that is in use, rename() does.
-            let directory = target.path.parent().unwrap_or(&target.root);
+            let directory = target.directory();
             let ((), name) = with_temporary_name(directory, |name| nginx::link(&self.file, name))?;
             self.name = Some(name);
         }

@@ -6,9 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
+use crate::nginx::worker;
 
 /// How far the clock of a parent may be ahead.
 const MOST_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// How many nanoseconds later a version is at most than one that is ahead of the clock.
+const MOST_APART: u64 = 1 << 16;
 
 /// The version that a change is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +53,13 @@ impl Wanted {
     }
 }
 
+/// Later than `present`, and not before `least`. Where the clock is behind, two nodes or uploads
+/// that go by the same `present` do not come to the same version.
 fn next(least: u64, present: Option<u64>) -> u64 {
-    present.map_or(least, |present| least.max(present.saturating_add(1)))
+    match present {
+        Some(present) if present >= least => present.saturating_add(1 + worker::random(MOST_APART)),
+        _ => least,
+    }
 }
 
 fn parse(header: &[u8], now: SystemTime) -> Result<u64, Error> {
@@ -97,8 +106,11 @@ mod tests {
     fn a_new_version_is_later_than_the_present_one() {
         assert_eq!(next(1000, None), 1000);
         assert_eq!(next(1000, Some(999)), 1000);
-        assert_eq!(next(1000, Some(1000)), 1001);
-        assert_eq!(next(1000, Some(5000)), 5001);
+        for present in [1000, 5000] {
+            let version = next(1000, Some(present));
+            assert!(version > present && version <= present + MOST_APART, "{version}");
+        }
+        assert_eq!(next(1000, Some(u64::MAX)), u64::MAX);
     }
 
     #[test]
