@@ -22,6 +22,8 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn begin(main: &'static MainConf) {
     for site in main.servers().filter_map(|server| server.site()) {
         adopt::look(main, site);
+        // Somebody may have put lines into a log by hand.
+        site.children().for_each(|child| child.leave());
         // Also where nothing is written to it: it tells that this worker lives.
         if let Err(error) = site.journal(false) {
             worker::log(Level::Crit, format_args!("{error}"));

@@ -8,7 +8,6 @@
 //! (flock), which ends with its process. All here may block on a disk.
 
 mod append;
-mod copy;
 mod entry;
 mod lines;
 mod reader;
@@ -139,6 +138,13 @@ mod testing {
             fs::create_dir(&logs.0).unwrap();
             logs
         }
+
+        /// Appends PUTs of `paths` to the log of the child `c`.
+        pub(super) fn append(&self, time: [u32; 6], paths: &[&str]) {
+            for path in paths {
+                append(self, b"c", &Entry { time, ..put(path.as_bytes()) }).unwrap();
+            }
+        }
     }
 
     impl Deref for Logs {
@@ -159,10 +165,9 @@ mod testing {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    use super::testing::{put, Logs};
+    use super::testing::{put, Logs, NOON};
     use super::*;
 
     #[test]
@@ -185,6 +190,16 @@ mod tests {
         assert!(is_empty(&logs, b"c"));
         append(&logs, b"c", &put(b"/a")).unwrap();
         assert!(!is_empty(&logs, b"c"));
+    }
+
+    #[test]
+    fn a_log_is_as_old_as_its_first_day() {
+        let logs = Logs::new("older");
+        assert!(!has_older(&logs, NOON));
+        append(&logs, b"d", &Entry { time: [2026, 11, 23, 0, 0, 0], ..put(b"/b") }).unwrap();
+        logs.append(NOON, &["/a"]);
+        assert!(!has_older(&logs, [2026, 11, 22, 23, 59, 59]));
+        assert!(has_older(&logs, [2026, 11, 23, 0, 0, 0]));
     }
 
     /// Delivers all that is in the log, but every third entry only when it is seen again.
@@ -217,22 +232,21 @@ mod tests {
         const APPENDERS: usize = 4;
         const EACH: usize = 3000;
         let logs = Logs::new("stress");
-        let busy = AtomicUsize::new(APPENDERS);
         let (mut seen, mut delivered) = (BTreeMap::new(), BTreeMap::new());
         thread::scope(|scope| {
-            for appender in 0..APPENDERS {
-                let (logs, busy) = (&logs, &busy);
+            let logs = &logs;
+            let appender = |appender| {
                 scope.spawn(move || {
                     for number in 0..EACH {
                         let path = format!("/{appender} {number}");
                         let time = [2026, 11, 22 + (number * 3 / EACH) as u32, 0, 0, 0];
                         append(logs, b"c", &Entry { time, ..put(path.as_bytes()) }).unwrap();
                     }
-                    busy.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-            while busy.load(Ordering::SeqCst) > 0 {
-                pass(&logs, &mut seen, &mut delivered);
+                })
+            };
+            let appenders: Vec<_> = (0..APPENDERS).map(appender).collect();
+            while appenders.iter().any(|appender| !appender.is_finished()) {
+                pass(logs, &mut seen, &mut delivered);
             }
         });
         pass(&logs, &mut seen, &mut delivered);

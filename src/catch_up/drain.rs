@@ -130,7 +130,11 @@ impl Drain {
                 child.try_again(false, longest);
             }
             (End::Through, Ok(0)) => child.caught_up(),
-            (End::Through, Ok(_)) if skipped > 0 => child.leave(),
+            (End::Through, Ok(_)) if skipped > 0 => {
+                // Now for those.
+                child.leave();
+                self.site.hurry();
+            }
             (end, Ok(_)) => {
                 self.report();
                 if let End::Stopped = end {
@@ -237,7 +241,7 @@ impl Drain {
                 let done = tidy.step();
                 (tidy, done)
             });
-            let Ok((again, done)) = step.await else { return Ok(0) };
+            let Ok((again, done)) = step.await else { return Ok(1) };
             if done? {
                 return Ok(again.survivors());
             }
@@ -295,10 +299,11 @@ impl Drop for Job {
                 Ok(()) => None,
                 Err(error) => Some(error.to_string()),
             },
-            Some(Outcome::Kept(reason)) => {
+            Some(Outcome::Refused(reason)) => {
                 progress.refused_in_a_row.set(progress.refused_in_a_row.get() + 1);
                 Some(reason)
             }
+            Some(Outcome::Kept(reason)) => Some(reason),
             Some(Outcome::Away(reason)) => {
                 progress.away.set(true);
                 Some(reason)

@@ -18,13 +18,15 @@ use crate::store::{Present, Target, Temporary, Tombstones};
 pub(super) enum Outcome {
     /// The child has what the entry is about, or something newer. The entry goes.
     Done,
-    /// The entry stays. Others may fare better.
+    /// The child does not take it. The entry stays.
+    Refused(String),
+    /// It cannot be delivered for a reason that is not the child's. The entry stays.
     Kept(String),
     /// The child is not there. The entry stays.
     Away(String),
 }
 
-use Outcome::{Away, Done, Kept};
+use Outcome::{Away, Done, Kept, Refused};
 
 /// How often a delivery with a limited rate looks for more to send.
 const STEP: Duration = Duration::from_millis(50);
@@ -154,7 +156,7 @@ impl Entry<'_> {
         let from_child = answer.from_child;
         match End::of(answer, change) {
             End::Failed(reason) if !from_child => Away(reason),
-            End::Failed(reason) => Kept(reason),
+            End::Failed(reason) => Refused(reason),
             End::Delivered(_) | End::Queued => Done,
         }
     }

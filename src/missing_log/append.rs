@@ -69,6 +69,9 @@ pub(crate) fn sync(logs: &Path, child: &[u8], time: &[u32; 6]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::missing_log::testing::{put, Logs, NOON};
@@ -95,6 +98,36 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(" 502\n2026"));
         assert!(text.ends_with(">/two</a> 1763810645123456789 502<br>\n"));
+    }
+
+    #[test]
+    fn waits_for_who_tidies_up() {
+        for is_replaced in [false, true] {
+            let logs = Logs::new("append-wait");
+            append(&logs, b"c", &put(b"/one")).unwrap();
+            let path = logs.join("c/2026-11-22.log.html");
+            let old = File::open(&path).unwrap();
+            old.lock().unwrap();
+            thread::scope(|scope| {
+                let (done, is_done) = mpsc::channel();
+                let logs = &logs;
+                scope.spawn(move || {
+                    append(logs, b"c", &put(b"/two")).unwrap();
+                    done.send(()).unwrap();
+                });
+                is_done.recv_timeout(Duration::from_millis(50)).unwrap_err();
+                if is_replaced {
+                    fs::copy(&path, logs.join("c/.tidy")).unwrap();
+                    fs::rename(logs.join("c/.tidy"), &path).unwrap();
+                } else {
+                    fs::remove_dir_all(logs.join("c")).unwrap();
+                }
+                drop(old);
+                is_done.recv().unwrap();
+            });
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert_eq!(lines, if is_replaced { 2 } else { 1 });
+        }
     }
 
     #[test]

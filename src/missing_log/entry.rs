@@ -50,8 +50,6 @@ impl Entry<'_> {
 /// An [`Entry`] as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missed {
-    /// UTC year, month, day, hour, minute, second of the failure.
-    pub(crate) time: [u32; 6],
     /// Whether the change stored a file or deleted one.
     pub(crate) deleted: bool,
     /// The request's path.
@@ -68,7 +66,6 @@ impl Missed {
     pub(super) fn parse(line: &[u8]) -> Option<Missed> {
         let line = line.strip_suffix(b"<br>")?;
         let (time, rest) = line.split_at_checked(20)?;
-        let time = parse_time(time)?;
         let (rest, reason) = last_field(rest)?;
         let (change, version) = last_field(rest)?;
         let deleted = change.starts_with(b" DELETE ");
@@ -76,10 +73,12 @@ impl Missed {
             Some(name) => escape::unhtml(name)?,
             None => parse_link(change.strip_prefix(b" PUT <a href=\"")?)?,
         };
-        if !path.starts_with(b"/") || reason.is_empty() {
+        let is_whole =
+            has_form(time, b"dddd-dd-ddTdd:dd:ddZ") && path.starts_with(b"/") && !reason.is_empty();
+        if !is_whole {
             return None;
         }
-        Some(Missed { time, deleted, path, version: number(version)?, reason: text(reason)? })
+        Some(Missed { deleted, path, version: number(version)?, reason: text(reason)? })
     }
 }
 
@@ -91,19 +90,6 @@ fn parse_link(text: &[u8]) -> Option<Vec<u8>> {
     let name = name.strip_prefix(b"\">")?.strip_suffix(b"</a>")?;
     let path = escape::unpercent(link)?;
     (escape::html(&path) == name).then_some(path)
-}
-
-fn parse_time(text: &[u8]) -> Option<[u32; 6]> {
-    if !has_form(text, b"dddd-dd-ddTdd:dd:ddZ") {
-        return None;
-    }
-    let field = |from, to| number(text.get(from..to)?);
-    let fields = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)];
-    let mut time = [0; 6];
-    for (value, (from, to)) in time.iter_mut().zip(fields) {
-        *value = u32::try_from(field(from, to)?).ok()?;
-    }
-    Some(time)
 }
 
 /// What stands before the last space, and after it.
@@ -194,7 +180,6 @@ mod tests {
             for deleted in [false, true] {
                 let entry = Entry { deleted, version: u64::MAX, ..entry(path) };
                 let missed = Missed {
-                    time: entry.time,
                     deleted,
                     path: path.to_vec(),
                     version: u64::MAX,

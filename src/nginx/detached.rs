@@ -125,9 +125,14 @@ unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_re
         c.local_sockaddr = server.address;
         c.local_socklen = server.address_length;
         c.set_tcp_nodelay(ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_DISABLED);
-        // What is active is not given to epoll.
-        (*c.read).set_active(1);
-        (*c.write).set_active(1);
+        // What is active is not given to epoll. What can be written at once gets no timer; what can
+        // be read would be looked at.
+        for event in [c.read, c.write] {
+            (*event).log = c.log;
+            (*event).handler = Some(idle);
+            (*event).set_active(1);
+        }
+        (*c.write).set_ready(1);
 
         let empty = ngx_list_init(
             &mut (*raw).headers_in.headers,
@@ -149,6 +154,9 @@ unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_re
         Some(raw)
     }
 }
+
+/// Nothing happens on a connection without a socket.
+unsafe extern "C" fn idle(_event: *mut ngx_event_t) {}
 
 /// The location that nginx finds for the path, and the place in its phases where the content
 /// handler runs: a delivery starts there.
@@ -240,8 +248,13 @@ unsafe fn free_request(raw: *mut ngx_http_request_t) {
     unsafe {
         let c = (*raw).connection;
         ngx_http_free_request(raw, NGX_OK as ngx_int_t);
-        (*(*c).read).set_active(0);
-        (*(*c).write).set_active(0);
+        for event in [(*c).read, (*c).write] {
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+            (*event).set_active(0);
+            (*event).set_ready(0);
+        }
         (*c).pool = ptr::null_mut();
         ngx_free_connection(c);
         (*c).set_destroyed(1);

@@ -44,6 +44,10 @@ fn names(path: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     for entry in fs::read_dir(nginx::path(path))? {
         let entry = entry?;
         let mut name = entry.file_name().into_encoded_bytes();
+        if name.starts_with(b".") {
+            // A copy that is being written.
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             name.push(b'/');
         }
