@@ -36,8 +36,8 @@ demo: ## Build, start a root and two children on localhost:8080-8082, show what 
 demo-stop: ## End what `make demo` started
 	@demo/stop
 
-.PHONY: test check unittest test-stock test-reload test-vendored
-test: check unittest test-stock test-reload test-vendored ## All of the following five
+.PHONY: test check unittest test-stock test-reload test-vendored test-chaos
+test: check unittest test-stock test-reload test-vendored test-chaos ## All of the following six
 
 check: ## Formatting, clippy, and where unsafe code may stand
 	@tools/require nginx build
@@ -61,6 +61,17 @@ test-vendored: ## The same, on nginx 1.28
 	@tools/require build vendored test
 	@tools/build vendored
 	@tools/test-nginx vendored
+
+test-chaos: ## A tree of seven nodes that are killed, cut off and filled up for 15 seconds
+	@tools/require nginx build chaos
+	@tools/build
+	@tools/chaos short
+
+.PHONY: chaos
+chaos: ## The same for half an hour, with ten seeds (chaos/README.md)
+	@tools/require nginx build chaos
+	@tools/build
+	@tools/chaos long
 
 .PHONY: bench
 bench: ## Measure against stock nginx (benches/)

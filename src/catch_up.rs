@@ -31,15 +31,27 @@ pub(crate) fn begin(main: &'static MainConf) {
     }
 }
 
-/// Once in an [`INTERVAL`], and when something has happened.
-pub(crate) fn look(main: &'static MainConf) {
-    for site in main.servers().filter_map(|server| server.site()) {
-        adopt::look(main, site);
-        adopt::forget(site);
-        if site.server().catch_up().enable {
-            site.children().filter(|child| child.is_due()).for_each(|child| {
-                drain::start(site, child);
-            });
+/// What a worker does by the clock, and as soon as something has happened.
+pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
+    let mut looked = 0;
+    move || {
+        // What other workers have left is not looked for at each change.
+        let now = worker::now();
+        let thoroughly = now.saturating_sub(looked) >= INTERVAL.as_millis() as u64 / 2;
+        if thoroughly {
+            looked = now;
+        }
+        for site in main.servers().filter_map(|server| server.site()) {
+            if thoroughly {
+                site.renew_journal();
+                adopt::look(main, site);
+                adopt::forget(site);
+            }
+            if site.server().catch_up().enable {
+                site.children().filter(|child| child.is_due()).for_each(|child| {
+                    drain::start(site, child);
+                });
+            }
         }
     }
 }

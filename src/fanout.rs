@@ -38,7 +38,7 @@ pub(crate) struct Fanout {
     intent: Option<Open>,
     /// Lines of missing logs, of which child and when, that may not be on the disk yet.
     unsynced: Lines,
-    /// One could not be written: the intent stays, for the next worker.
+    /// One could not be written: the intent stays in the journal.
     failed: bool,
 }
 
@@ -118,10 +118,10 @@ impl Fanout {
 
     /// Nothing is owed to the children any more.
     fn close(&mut self) {
-        if !self.failed {
-            if let Some(intent) = self.intent.take() {
-                intent.close();
-            }
+        match (self.intent.take(), self.site) {
+            (Some(intent), _) if !self.failed => intent.close(),
+            (Some(_), Some(site)) => site.is_stuck(),
+            _ => {}
         }
     }
 

@@ -56,7 +56,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         return NGX_ERROR as ngx_int_t;
     }
     // SAFETY: as said above.
-    match unsafe { worker::every(cycle, catch_up::INTERVAL, || catch_up::look(main)) } {
+    match unsafe { worker::every(cycle, catch_up::INTERVAL, catch_up::look(main)) } {
         Ok(clock) => {
             main.set_clock(clock);
             NGX_OK as ngx_int_t

@@ -36,16 +36,32 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
         Err(_) => return child.try_again(false, site.server().catch_up().max_backoff),
     };
     let Some(server) = site.server().server() else { return };
-    child.catching_up.set(true);
+    let busy = Busy::new(child);
     let started = detached::start(server, b"", move |r| async move {
         let drain = Drain::new(r, site, child);
         drain.run().await;
-        drop(lock);
-        child.catching_up.set(false);
+        drop((lock, busy));
+        // Another worker may have written an entry, and found the lock taken.
+        site.hurry();
     });
     if started.is_err() {
-        child.catching_up.set(false);
         child.leave();
+    }
+}
+
+/// While it is there, this worker delivers the child's log.
+struct Busy(&'static Child);
+
+impl Busy {
+    fn new(child: &'static Child) -> Busy {
+        child.catching_up.set(true);
+        Busy(child)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.catching_up.set(false);
     }
 }
 
@@ -133,7 +149,6 @@ impl Drain {
             (End::Through, Ok(_)) if skipped > 0 => {
                 // Now for those.
                 child.leave();
-                self.site.hurry();
             }
             (end, Ok(_)) => {
                 self.report();

@@ -1,7 +1,7 @@
 //! What a worker keeps for one server with a state directory: its journal, and where each child
 //! stands.
 
-use core::cell::{Cell, OnceCell};
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering::Relaxed;
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,9 @@ pub(crate) struct Site {
     server: &'static SrvConf,
     directories: Directories,
     /// Made when it is first needed: the disk may be full, and later not.
-    journal: OnceCell<Arc<Journal>>,
+    journal: RefCell<Option<Arc<Journal>>>,
+    /// An intent in it has to be dealt with as if this worker had ended.
+    stuck: Cell<bool>,
     children: HashMap<&'static [u8], Child>,
 }
 
@@ -53,7 +55,8 @@ impl Site {
                 children.insert(name, Child { name, state, catching_up, skip });
             }
         }
-        Site { server, directories, journal: OnceCell::new(), children }
+        let (journal, stuck) = (RefCell::new(None), Cell::new(false));
+        Site { server, directories, journal, stuck, children }
     }
 
     /// The server that it belongs to.
@@ -73,14 +76,16 @@ impl Site {
 
     /// This worker's journal.
     pub(crate) fn journal(&self, sync: bool) -> Result<Arc<Journal>, Error> {
-        if let Some(journal) = self.journal.get() {
+        let mut present = self.journal.borrow_mut();
+        if let Some(journal) = &*present {
             return Ok(Arc::clone(journal));
         }
         let directory = self.directories.journal;
         let mut journal = Journal::create(directory, worker::name(), sync);
         for number in 1..100 {
             match journal {
-                // Of the configuration before a reload, where one process does everything.
+                // One that was given up, or, where one process does everything, of the
+                // configuration before a reload.
                 Err(ref error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let name = format!("{}-{number}", worker::name());
                     journal = Journal::create(directory, &name, sync);
@@ -89,7 +94,21 @@ impl Site {
             }
         }
         let journal = Arc::new(journal.map_err(Error::io("open", directory))?);
-        Ok(Arc::clone(self.journal.get_or_init(|| journal)))
+        *present = Some(Arc::clone(&journal));
+        Ok(journal)
+    }
+
+    /// A missing log could not be written: the intent that is open for it is all that is left.
+    pub(crate) fn is_stuck(&self) {
+        self.stuck.set(true);
+    }
+
+    /// Gives up a journal with such an intent. When the changes that are under way have ended, any
+    /// worker takes it over, and writes what is missing.
+    pub(crate) fn renew_journal(&self) {
+        if self.stuck.take() {
+            self.journal.take();
+        }
     }
 
     /// All children.
