@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -68,7 +69,8 @@ impl Drop for Busy {
 /// The lock that says who delivers the child's log; it goes with the process.
 fn lock(site: &Site, child: &Child) -> io::Result<Option<File>> {
     let path = site.lock(child.name());
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),

@@ -17,7 +17,7 @@ use crate::zone;
 
 /// Size of the shared memory where `filedist_zone` does not say.
 const DEFAULT_ZONE_SIZE: usize = 8 * 1024 * 1024;
-/// The least that nginx's allocator and the commit locks need.
+/// The least that nginx's allocator and some children need.
 const MIN_ZONE_SIZE: usize = 32 * 1024;
 
 /// A failed configuration, which emerg() has told the user about.

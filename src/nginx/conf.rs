@@ -4,6 +4,7 @@ use core::ptr;
 use std::path::Path;
 
 use nginx_sys::*;
+use ngx::ngx_string;
 
 use super::detached;
 use super::os;
@@ -136,20 +137,36 @@ pub(crate) unsafe fn detached_server(
     unsafe {
         let core: *mut ngx_http_core_main_conf_t =
             slot((*context(cf)).main_conf, *ptr::addr_of!(ngx_http_core_module.ctx_index));
+        let name = (*server).server_name;
+        // Not every name of a server is one that a client could send.
+        let host = |address: ngx_str_t| match (is_host(name), is_host(address)) {
+            (true, _) => name,
+            (false, true) => address,
+            (false, false) => ngx_string!("localhost"),
+        };
         if let Some(ports) = (*core).ports.as_ref() {
             for port in ports.as_slice::<ngx_http_conf_port_t>() {
                 for addr in port.addrs.as_slice::<ngx_http_conf_addr_t>() {
                     let servers = addr.servers.as_slice::<*mut ngx_http_core_srv_conf_t>();
                     if servers.contains(&server) {
-                        let (address, length) = (addr.opt.sockaddr, addr.opt.socklen);
-                        return detached::Server::new((*server).ctx, address, length);
+                        let opt = &addr.opt;
+                        let host = host(opt.addr_text);
+                        let ctx = (*server).ctx;
+                        return detached::Server::new(ctx, opt.sockaddr, opt.socklen, host);
                     }
                 }
             }
         }
-        let nowhere = NOWHERE.as_ptr().cast_mut().cast();
-        detached::Server::new((*server).ctx, nowhere, NOWHERE.len() as socklen_t)
+        let address = NOWHERE.as_ptr().cast_mut().cast();
+        let length = NOWHERE.len() as socklen_t;
+        detached::Server::new((*server).ctx, address, length, host(ngx_str_t::empty()))
     }
+}
+
+fn is_host(name: ngx_str_t) -> bool {
+    let name = name.as_bytes();
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(byte);
+    !name.is_empty() && name.iter().all(is_usual)
 }
 
 /// The upstream block that is being read.

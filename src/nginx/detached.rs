@@ -12,6 +12,7 @@ use core::ptr;
 
 use nginx_sys::*;
 
+use super::header_list;
 use super::pool::OutOfMemory;
 use super::reply::Reply;
 use super::request::{const_str, Request};
@@ -24,18 +25,21 @@ pub struct Server {
     /// Its first `listen`, by which it names itself where nobody gave it a name.
     address: *mut sockaddr,
     address_length: socklen_t,
+    /// What stands for the Host that a client would send.
+    host: ngx_str_t,
 }
 
 impl Server {
     /// # Safety
     ///
-    /// Both belong to one configuration, which outlives the value and what is started with it.
+    /// All belong to one configuration, which outlives the value and what is started with it.
     pub unsafe fn new(
         conf: *mut ngx_http_conf_ctx_t,
         address: *mut sockaddr,
         address_length: socklen_t,
+        host: ngx_str_t,
     ) -> Server {
-        Server { conf, address, address_length }
+        Server { conf, address, address_length, host }
     }
 }
 
@@ -140,10 +144,18 @@ unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_re
             4,
             size_of::<ngx_table_elt_t>(),
         );
-        if empty != NGX_OK as ngx_int_t {
+        let host = &mut (*raw).headers_in.headers;
+        let host = match empty == NGX_OK as ngx_int_t {
+            true => header_list::add(host, "Host", "host", server.host).ok(),
+            false => None,
+        };
+        let Some(host) = host else {
             free_request(raw);
             return None;
-        }
+        };
+        // A child would refuse what says "proxy_set_header Host $host" without one.
+        (*raw).headers_in.host = host;
+        (*raw).headers_in.server = server.host;
         (*raw).method = NGX_HTTP_GET as ngx_uint_t;
         (*raw).method_name = const_str("GET");
         (*raw).http_version = NGX_HTTP_VERSION_11 as ngx_uint_t;

@@ -57,6 +57,25 @@ impl Request {
     }
 }
 
+/// Adds a header field.
+///
+/// # Safety
+///
+/// `list` is an initialised list of `ngx_table_elt_t` in a live pool; `value` lives as long.
+pub(super) unsafe fn add(
+    list: &mut ngx_list_t,
+    name: &'static str,
+    lowcase: &'static str,
+    value: ngx_str_t,
+) -> Result<*mut ngx_table_elt_t, OutOfMemory> {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let header = push(list)?;
+        fill(header, name, lowcase, value);
+        Ok(header)
+    }
+}
+
 /// # Safety
 ///
 /// `header` is an element of a list of header fields; what it was is lost.

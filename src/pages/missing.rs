@@ -17,6 +17,9 @@ pub(crate) fn serve(r: Request) -> Status {
     if r.method() != Method::Get {
         return method_not_allowed(r, "GET, HEAD");
     }
+    if is_hidden(r.uri()) {
+        return 404;
+    }
     if !r.uri().ends_with(b"/") {
         // wget follows links in HTML only.
         r.set_content_type("text/html");
@@ -44,8 +47,7 @@ fn names(path: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     for entry in fs::read_dir(nginx::path(path))? {
         let entry = entry?;
         let mut name = entry.file_name().into_encoded_bytes();
-        if name.starts_with(b".") {
-            // A copy that is being written.
+        if is_hidden(&name) {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -55,6 +57,11 @@ fn names(path: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// The copy of a log that is being written.
+fn is_hidden(path: &[u8]) -> bool {
+    path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(b"."))
 }
 
 fn page(names: &[Vec<u8>]) -> Reply {

@@ -67,7 +67,7 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<(Removed, 
     };
     match metadata {
         Some(metadata) if metadata.is_dir() => {
-            let version = wanted.over(Some(version::of_file(&metadata)));
+            let version = wanted.over(None);
             match fs::remove_dir(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOTEMPTY) => {

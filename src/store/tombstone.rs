@@ -4,10 +4,10 @@
 //! One symbolic link a path, DIRECTORY/XX/REST with the MD5 sum of the path in hexadecimal, whose
 //! text is the version: made and replaced by one system call, read by one, and `ls -l` shows it.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{symlink, DirBuilderExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -42,7 +42,7 @@ impl Tombstones {
         match make(&name) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match fs::create_dir(directory) {
+                match DirBuilder::new().mode(0o755).create(directory) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                         return Err(error)
                     }
