@@ -9,7 +9,7 @@ use core::task::Poll;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use change::{Change, Verb, Via};
 use delivery::Delivery;
@@ -19,7 +19,7 @@ use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::journal::Open;
 use crate::missing_log;
-use crate::nginx::{self, Answer, Ask, Child, Headers, Level, Request, Subrequest};
+use crate::nginx::{self, worker, Alarm, Answer, Ask, Child, Headers, Level, Request, Subrequest};
 use crate::receipt;
 
 type Lines = Vec<(&'static [u8], [u32; 6])>;
@@ -182,14 +182,25 @@ impl Drop for Fanout {
     }
 }
 
+/// What becomes of a delivery whose source is given out bit by bit.
+pub(crate) enum Pace {
+    /// More may go out.
+    More,
+    /// What may go out is the same as before.
+    Same,
+    /// It ends here.
+    GiveUp,
+}
+
 /// Asks one child, which may have been away, and waits for its answer. None without memory.
-/// `paced` is called again and again; it says whether more of the source may go out now.
+/// `paced` is called again and again; it says whether more of the source may go out now, or that
+/// the child is not to be waited for.
 pub(crate) async fn ask(
     r: Request,
     child: &Child,
     change: &Change,
     ask: &Ask,
-    mut paced: impl FnMut() -> bool,
+    mut paced: impl FnMut() -> Pace,
 ) -> Option<Answer> {
     struct Guard(Rc<Subrequest>);
     impl Drop for Guard {
@@ -198,11 +209,24 @@ pub(crate) async fn ask(
         }
     }
 
+    /// How often it is looked whether this worker may go on.
+    const SECOND: Duration = Duration::from_secs(1);
+
     let headers = headers(r, change)?;
+    let alarm = Alarm::lasting(r);
+    alarm.set(SECOND);
     let asked = Guard(Subrequest::start(r, child, ask, &headers, true).ok()?);
     poll_fn(|_| {
-        if paced() {
-            asked.0.wake();
+        if alarm.went_off() {
+            if worker::time_is_up() {
+                return Poll::Ready(None);
+            }
+            alarm.set(SECOND);
+        }
+        match paced() {
+            Pace::More => asked.0.wake(),
+            Pace::Same => {}
+            Pace::GiveUp => return Poll::Ready(None),
         }
         match asked.0.answer() {
             Some(answer) => Poll::Ready(Some(answer)),

@@ -287,6 +287,19 @@ pub(crate) fn left(directory: &Path) -> io::Result<Vec<Left>> {
     Ok(all)
 }
 
+/// A worker whose name begins like this has a journal that it has not given up; those in `left` are
+/// none.
+pub(crate) fn is_live(directory: &Path, worker: &str, left: &[Left]) -> bool {
+    let Ok(entries) = fs::read_dir(directory) else { return true };
+    entries.flatten().any(|entry| {
+        let (path, name) = (entry.path(), entry.file_name());
+        name.as_encoded_bytes().starts_with(worker.as_bytes())
+            && left.iter().all(|left| left.path != path)
+            && File::open(path)
+                .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    })
+}
+
 impl Left {
     /// The worker's name; several files may have the same.
     pub(crate) fn worker(&self) -> &str {

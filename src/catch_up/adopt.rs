@@ -88,9 +88,13 @@ fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>) {
     let Some(server) = site.server().server() else { return };
     // What is not begun, or not finished, is begun again by the next worker that looks.
     _ = detached::start(server, b"", move |r| async move {
-        let names = ended.iter().map(|left| left.worker().to_owned());
-        // Where one process does everything, a configuration ends before its worker.
-        let names = names.filter(|name| name != worker::name()).collect();
+        // A worker may give up a journal and live on.
+        let journals = site.directories().journal;
+        let names: Vec<String> = ended
+            .iter()
+            .map(|left| worker_of(left.worker()).to_owned())
+            .filter(|name| !journal::is_live(journals, name, &ended))
+            .collect();
         if let Err(error) = walk(r, main.roots().to_vec(), names).await {
             r.log(Level::Error, format_args!("{error}"));
         }
@@ -98,6 +102,11 @@ fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>) {
             _ = left.remove();
         }
     });
+}
+
+/// The worker whose journal has this name: `PID-TIME`, or `PID-TIME-N` for a further one.
+fn worker_of(journal: &str) -> &str {
+    journal.match_indices('-').nth(1).map_or(journal, |(end, _)| &journal[..end])
 }
 
 async fn walk(r: Request, roots: Vec<PathBuf>, workers: Vec<String>) -> Result<(), Error> {

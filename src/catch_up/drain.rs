@@ -36,6 +36,9 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
         Ok(None) => return child.leave(),
         Err(_) => return child.try_again(false, site.server().catch_up().max_backoff),
     };
+    if !worker::has_spare_connections() {
+        return child.leave();
+    }
     let Some(server) = site.server().server() else { return };
     let busy = Busy::new(child);
     let started = detached::start(server, b"", move |r| async move {

@@ -11,7 +11,7 @@ use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
-use crate::nginx::{self, Alarm, Ask, Child, Request, Source};
+use crate::nginx::{self, worker, Alarm, Ask, Child, Request, Source};
 use crate::store::{Present, Target, Temporary, Tombstones};
 
 /// What became of an entry.
@@ -81,7 +81,7 @@ pub(super) async fn deliver(
     };
     let (mut others, child): (Vec<Child>, Vec<Child>) =
         others.into_iter().partition(|other| other.name() != child);
-    others.sort_by_key(|_| nginx::worker::random(u64::MAX));
+    others.sort_by_key(|_| worker::random(u64::MAX));
     let Some(child) = child.into_iter().next() else { return Done };
     let entry = Entry { r, conf, child, others, missed, pace };
 
@@ -90,8 +90,8 @@ pub(super) async fn deliver(
     match local.unwrap_or(Err(Error::Internal("the thread pool did not run a job"))) {
         Err(error) => Kept(error.to_string()),
         Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
-        // What was there before it was deleted, or what is in it was stored, by changes of their
-        // own.
+        // What is in it was stored by changes of its own; a file in its place has to go first.
+        Ok(Local::Directory) if missed.deleted => entry.delete(missed.version).await,
         Ok(Local::Directory) => Done,
         Ok(Local::None(Present::Deleted(version))) => {
             entry.delete(if missed.deleted { version.max(missed.version) } else { version }).await
@@ -124,7 +124,7 @@ impl Entry<'_> {
             Err(outcome) => return outcome,
         }
         let source = Rc::new(Source::file(file, length));
-        let alarm = Alarm::new(self.r);
+        let alarm = Alarm::lasting(self.r);
         let sent = Cell::new(0);
         let paced = || {
             let left = length - sent.get();
@@ -132,9 +132,17 @@ impl Entry<'_> {
             sent.set(sent.get() + more);
             source.set_ready(sent.get());
             if self.pace.is_limited() && more < left {
+                if worker::is_exiting() {
+                    // It may take hours; the next worker begins anew.
+                    return fanout::Pace::GiveUp;
+                }
                 alarm.set(STEP);
             }
-            more > 0
+            if more > 0 {
+                fanout::Pace::More
+            } else {
+                fanout::Pace::Same
+            }
         };
         let ask = Ask::Put(Rc::clone(&source));
         let answer = fanout::ask(self.r, &self.child, &change, &ask, paced).await;
@@ -143,16 +151,18 @@ impl Entry<'_> {
 
     async fn delete(&self, version: u64) -> Outcome {
         let change = self.change(Verb::Delete, version);
-        let answer = fanout::ask(self.r, &self.child, &change, &Ask::Delete, || false).await;
+        let answer =
+            fanout::ask(self.r, &self.child, &change, &Ask::Delete, || fanout::Pace::Same).await;
         match answer {
-            // The child has files below that this node has no more: they stay.
-            Some(answer) if answer.status == 409 && self.missed.path.ends_with(b"/") => Done,
+            // The child has a directory with something in it: the change is of a time when there
+            // was a file, or this node has evicted what is in it.
+            Some(answer) if answer.status == 409 && answer.from_child => Done,
             answer => self.outcome(&change, answer),
         }
     }
 
     fn outcome(&self, change: &Change, answer: Option<nginx::Answer>) -> Outcome {
-        let Some(answer) = answer else { return Kept("no memory".into()) };
+        let Some(answer) = answer else { return Kept("not finished".into()) };
         let from_child = answer.from_child;
         match End::of(answer, change) {
             End::Failed(reason) if !from_child => Away(reason),
@@ -163,10 +173,13 @@ impl Entry<'_> {
 
     /// The child has this version, or a newer one.
     async fn has(&self, change: &Change) -> Result<bool, Outcome> {
-        match fanout::ask(self.r, &self.child, change, &Ask::Head, || false).await {
+        match fanout::ask(self.r, &self.child, change, &Ask::Head, || fanout::Pace::Same).await {
             None => Err(Kept("no memory".into())),
             Some(answer) if !answer.from_child => Err(self.outcome(change, Some(answer))),
-            Some(answer) => Ok(answer.status == 204),
+            Some(answer) => {
+                let there = number(answer.version).is_some_and(|there| there >= change.version());
+                Ok(answer.status == 204 && there)
+            }
         }
     }
 
@@ -180,6 +193,9 @@ impl Entry<'_> {
         }
         let mut silent = None;
         for other in &self.others {
+            if worker::is_exiting() {
+                return Kept("not finished".into());
+            }
             let target = target.clone();
             let temporary = nginx::offload(self.r, move || Temporary::create(&target)).await;
             let file = match temporary {
@@ -188,7 +204,9 @@ impl Entry<'_> {
                 Err(_) => return Kept("no thread".into()),
             };
             let ask = Ask::Get(Arc::clone(&file));
-            let Some(answer) = fanout::ask(self.r, other, &change, &ask, || false).await else {
+            let Some(answer) =
+                fanout::ask(self.r, other, &change, &ask, || fanout::Pace::Same).await
+            else {
                 return Kept("no memory".into());
             };
             let version =
@@ -209,4 +227,9 @@ impl Entry<'_> {
             None => Kept("no node has it any more".into()),
         }
     }
+}
+
+/// The version that an answer names.
+fn number(header: Option<Vec<u8>>) -> Option<u64> {
+    String::from_utf8(header?).ok()?.parse().ok()
 }

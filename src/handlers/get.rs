@@ -44,8 +44,15 @@ fn answer_parent(r: Request, conf: &LocConf, version: &[u8]) -> Result<Status, E
     let target = Target::of(&r)?;
     if r.is_head() {
         let tombstones = conf.site().ok_or(NOT_CONFIGURED)?.tombstones();
-        let there = target.present(tombstones)?.version().is_some_and(|there| there >= version);
-        return Ok(if there { 204 } else { 404 });
+        let there = target.present(tombstones)?.version().filter(|&there| there >= version);
+        return Ok(there.map_or(404, |there| {
+            r.send(&Reply {
+                status: 204,
+                content_type: "",
+                headers: vec![("Filedist-Version", store::to_header(there))],
+                body: Vec::new(),
+            })
+        }));
     }
     match (target.open()?, conf.next()) {
         (Some((file, version)), _) => {

@@ -20,8 +20,18 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// For the task of `r`, which drops it before nginx frees the request.
+    /// For the task of `r`, which drops it before nginx frees the request. A worker that is to exit
+    /// does not wait for it.
     pub fn new(r: Request) -> Rc<Alarm> {
+        Alarm::make(r, true)
+    }
+
+    /// One that a worker which is to exit waits for.
+    pub fn lasting(r: Request) -> Rc<Alarm> {
+        Alarm::make(r, false)
+    }
+
+    fn make(r: Request, cancelable: bool) -> Rc<Alarm> {
         // SAFETY: the structure is valid as zeroes.
         let event: ngx_event_t = unsafe { core::mem::zeroed() };
         let alarm =
@@ -32,8 +42,7 @@ impl Alarm {
             (*event).data = r.as_ptr().cast();
             (*event).handler = Some(on_alarm);
             (*event).log = (*r.connection()).log;
-            // A worker that is to exit does not wait for it.
-            (*event).set_cancelable(1);
+            (*event).set_cancelable(u32::from(cancelable));
         }
         alarm
     }

@@ -47,9 +47,9 @@ impl Reader {
         Reader { file: Some(file), ..Reader::default() }
     }
 
-    /// The body could not be kept.
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.get()
+    /// The body has this length, and is in the file.
+    pub(super) fn has_written(&self, length: u64) -> bool {
+        !self.failed.get() && self.written.get() == length
     }
 
     /// Takes over the reading of the answer, for one attempt: a retry sets the proxy module's

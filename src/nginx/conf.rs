@@ -130,7 +130,9 @@ pub(crate) unsafe fn detached_server(
     server: *mut ngx_http_core_srv_conf_t,
 ) -> detached::Server {
     /// Of a server that listens nowhere: no address of any family.
-    static NOWHERE: [u8; 32] = [0; 32];
+    #[repr(align(8))]
+    struct Nowhere([u8; 32]);
+    static NOWHERE: Nowhere = Nowhere([0; 32]);
 
     // SAFETY: the caller vouches for both. nginx has the `listen` directives in these lists until
     // the configuration is read; the addresses themselves stay.
@@ -152,14 +154,48 @@ pub(crate) unsafe fn detached_server(
                         let opt = &addr.opt;
                         let host = host(opt.addr_text);
                         let ctx = (*server).ctx;
-                        return detached::Server::new(ctx, opt.sockaddr, opt.socklen, host);
+                        let address = local((*cf).pool, opt.sockaddr, opt.socklen);
+                        return detached::Server::new(ctx, address, opt.socklen, host);
                     }
                 }
             }
         }
-        let address = NOWHERE.as_ptr().cast_mut().cast();
-        let length = NOWHERE.len() as socklen_t;
+        let address = NOWHERE.0.as_ptr().cast_mut().cast();
+        let length = NOWHERE.0.len() as socklen_t;
         detached::Server::new((*server).ctx, address, length, host(ngx_str_t::empty()))
+    }
+}
+
+/// The address, or where it stands for all addresses, that of this machine for itself: nginx would
+/// ask the socket which of them it is.
+///
+/// # Safety
+///
+/// `address` is that of a `listen`, in a live pool.
+unsafe fn local(pool: *mut ngx_pool_t, address: *mut sockaddr, length: socklen_t) -> *mut sockaddr {
+    // SAFETY: the caller vouches for both; the family says what the address is.
+    unsafe {
+        let copy = ngx_pcalloc(pool, length as usize).cast::<sockaddr>();
+        if copy.is_null() {
+            return address;
+        }
+        ptr::copy_nonoverlapping(address.cast::<u8>(), copy.cast::<u8>(), length as usize);
+        match i32::from((*copy).sa_family) {
+            libc::AF_INET => {
+                let copy = &mut *copy.cast::<libc::sockaddr_in>();
+                if copy.sin_addr.s_addr == libc::INADDR_ANY {
+                    copy.sin_addr.s_addr = libc::INADDR_LOOPBACK.to_be();
+                }
+            }
+            libc::AF_INET6 => {
+                let copy = &mut *copy.cast::<libc::sockaddr_in6>();
+                if copy.sin6_addr.s6_addr == [0; 16] {
+                    copy.sin6_addr.s6_addr[15] = 1;
+                }
+            }
+            _ => {}
+        }
+        copy
     }
 }
 

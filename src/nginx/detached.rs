@@ -18,6 +18,10 @@ use super::reply::Reply;
 use super::request::{const_str, Request};
 use super::task;
 
+extern "C" {
+    fn ngx_http_filedist_uncount(r: *mut ngx_http_request_t);
+}
+
 /// A server of the configuration.
 #[derive(Clone, Copy)]
 pub struct Server {
@@ -81,6 +85,11 @@ where
             return Err(OutOfMemory);
         };
         (*raw).uri = text;
+        // What "$request_uri" is must not break a line of the request to the child.
+        let Ok(text) = escaped(r, text) else {
+            destroy(around);
+            return Err(OutOfMemory);
+        };
         (*raw).unparsed_uri = text;
         if !uri.is_empty() && !find_location(raw) {
             destroy(around);
@@ -102,6 +111,27 @@ where
 
 /// # Safety
 ///
+/// `path` lives as long as `r`.
+unsafe fn escaped(r: Request, path: ngx_str_t) -> Result<ngx_str_t, OutOfMemory> {
+    // SAFETY: the caller vouches for the path. Each byte that nginx counts becomes three.
+    unsafe {
+        let kind = NGX_ESCAPE_URI as ngx_uint_t;
+        let more = 2 * ngx_escape_uri(ptr::null_mut(), path.data, path.len, kind);
+        if more == 0 {
+            return Ok(path);
+        }
+        let len = path.len + more;
+        let data = ngx_pnalloc(r.pool(), len).cast::<u8>();
+        if data.is_null() {
+            return Err(OutOfMemory);
+        }
+        ngx_escape_uri(data, path.data, path.len, kind);
+        Ok(ngx_str_t { len, data })
+    }
+}
+
+/// # Safety
+///
 /// As for start(); `around` is zeroed and stays in place.
 unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_request_t> {
     // SAFETY: the caller vouches for both; nginx gives connections from its own list.
@@ -110,7 +140,12 @@ unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_re
         (*around).log = *(*ngx_cycle).log;
         let c = ngx_get_connection(0, &mut (*around).log).as_mut()?;
         // No socket: nothing to be watched, and nothing left open when the worker ends.
+        let files = (*ngx_cycle).files;
+        if !files.is_null() && (*files).cast_const() == ptr::from_ref(c) {
+            *files = ptr::null_mut();
+        }
         c.fd = -1;
+        c.start_time = ngx_current_msec;
         (*around).log.connection = c.number;
         (*around).log.handler = Some(log_context);
         (*around).log.data = ptr::addr_of_mut!((*around).log_context).cast();
@@ -124,6 +159,8 @@ unsafe fn create(server: Server, around: *mut Around) -> Option<*mut ngx_http_re
         }
         c.data = raw.cast();
         c.pool = (*raw).pool;
+        // "stub_status" counts clients.
+        ngx_http_filedist_uncount(raw);
         c.sockaddr = server.address;
         c.socklen = server.address_length;
         c.local_sockaddr = server.address;
@@ -188,10 +225,15 @@ unsafe fn find_location(raw: *mut ngx_http_request_t) -> bool {
 
         (*raw).set_count(2);
         (*c).set_error(1);
+        // Or nginx would run "post_action" first.
+        (*raw).set_post_action(1);
         let rc = ngx_http_core_find_config_phase(raw, handlers);
         let found = rc == NGX_AGAIN as ngx_int_t;
         (*c).set_error(0);
         (*raw).set_count(1);
+        (*raw).set_post_action(0);
+        // The path is what the location was found by: "alias" wants to know.
+        (*raw).set_valid_location(1);
 
         let mut phase = 0;
         while let Some(checker) = (*handlers.add(phase)).checker {
@@ -264,11 +306,17 @@ unsafe fn free_request(raw: *mut ngx_http_request_t) {
             if (*event).posted() != 0 {
                 ngx_delete_posted_event(event);
             }
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
             (*event).set_active(0);
             (*event).set_ready(0);
         }
         (*c).pool = ptr::null_mut();
+        // nginx looks into its list of files by this number.
+        (*c).fd = 0;
         ngx_free_connection(c);
+        (*c).fd = -1;
         (*c).set_destroyed(1);
     }
 }

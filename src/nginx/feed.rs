@@ -16,7 +16,7 @@ use std::sync::Arc;
 use nginx_sys::*;
 
 use super::pool::{self, OutOfMemory};
-use super::request::Request;
+use super::request::{const_str, Request, FILE_NAME};
 use super::subrequest::Subrequest;
 use super::task;
 
@@ -152,6 +152,8 @@ impl Feed {
                 Bytes::Memory(start) => (start.add(sent as usize).cast_mut(), most as usize),
                 Bytes::File(file) if (*c).sendfile() != 0 && (*c).ssl_is_null() => {
                     (*piece).file.fd = file.as_raw_fd();
+                    // nginx names it in the log if somebody cuts it short.
+                    (*piece).file.name = const_str(FILE_NAME);
                     (*piece).file.log = (*c).log;
                     buf.file = &mut (*piece).file;
                     buf.set_in_file(1);

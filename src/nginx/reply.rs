@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use nginx_sys::*;
 
 use super::pool::{self, OutOfMemory};
-use super::request::{const_str, Request, Status};
+use super::request::{const_str, Request, Status, FILE_NAME};
 use super::task;
 
 /// An answer of this module.
@@ -84,11 +84,13 @@ impl Request {
             let Ok(mut buf) = pool::zeroed::<ngx_buf_t>(self.pool()) else { return FAILED };
             (*open.as_ptr()).fd = file.as_raw_fd();
             (*open.as_ptr()).log = (*self.connection()).log;
+            (*open.as_ptr()).name = const_str(FILE_NAME);
             let buf = buf.as_mut();
             buf.file = open.as_ptr();
             buf.file_last = length as off_t;
             buf.set_in_file(u32::from(length > 0));
             buf.set_last_buf(u32::from(self.is_main()));
+            buf.set_sync(u32::from(!self.is_main() && length == 0));
             buf.set_last_in_chain(1);
 
             (*r).set_disable_not_modified(1);

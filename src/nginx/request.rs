@@ -249,6 +249,9 @@ impl Request {
     }
 }
 
+/// What nginx calls a file in its log, with the NUL behind it that it reads up to.
+pub(super) const FILE_NAME: &str = "a file of the filedist module\0";
+
 /// nginx's view of a string that is never written to and never freed.
 pub(super) fn const_str(text: &'static str) -> ngx_str_t {
     ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() }

@@ -67,6 +67,23 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
 
 
 /*
+ * Takes a request that no client sent out of the numbers of stub_status, which nginx has just put
+ * it into.
+ */
+void
+ngx_http_filedist_uncount(ngx_http_request_t *r)
+{
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+    r->stat_reading = 0;
+#else
+    (void) r;
+#endif
+}
+
+
+/*
  * The proxy module's location configuration. Up to 1.29 its structure has no header of its own;
  * these are its first fields, which have not changed from 1.19.3 on.
  */

@@ -128,7 +128,9 @@ impl Subrequest {
                 return Err(OutOfMemory);
             }
             let (method, name) = ask.method();
-            (*sr).method = method as ngx_uint_t;
+            // Only the name is sent. A cache of this location must neither answer nor keep it, and
+            // goes by the number.
+            (*sr).method = method.max(NGX_HTTP_PUT) as ngx_uint_t;
             (*sr).method_name = const_str(name);
             (*sr).request_body = body.as_ptr();
 
@@ -267,7 +269,7 @@ unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t, reader: &Reader) -> Ans
                     status,
                     from_child: true,
                     early: u.request_body_sent() == 0,
-                    whole: rc == NGX_OK as ngx_int_t && !reader.has_failed(),
+                    whole: is_whole(u, reader),
                     version: value(&u.headers_in.headers, b"filedist-version"),
                     body: reader.take(),
                 };
@@ -286,6 +288,19 @@ unsafe fn answer(sr: &ngx_http_request_t, rc: ngx_int_t, reader: &Reader) -> Ans
         version: None,
         body: Vec::new(),
     }
+}
+
+/// All of a file has arrived. nginx ends a subrequest whose answer broke off as if it had not; and
+/// an answer without a length has gone through a filter that may have changed it.
+///
+/// # Safety
+///
+/// `u` has had an answer.
+unsafe fn is_whole(u: &ngx_http_upstream_t, reader: &Reader) -> bool {
+    // SAFETY: the caller vouches for `u`.
+    let encoding = unsafe { value(&u.headers_in.headers, b"content-encoding") };
+    let announced = u64::try_from(u.headers_in.content_length_n);
+    encoding.is_none() && announced.is_ok_and(|length| reader.has_written(length))
 }
 
 /// # Safety

@@ -211,6 +211,11 @@ pub(super) fn shelter(r: Request, task: &Task) {
     // SAFETY: the connection lives as long as the request.
     unsafe {
         let c = r.connection();
+        if task.detached.is_some() {
+            // There is no client whose leaving could end it.
+            (*c).set_error(0);
+            return;
+        }
         let left = (*c).error() != 0 && !is_closing(r);
         if left && task.body_complete.get() && task.handler_pending() {
             (*c).set_error(0);

@@ -1,7 +1,8 @@
 //! The worker process itself: what it is, and what it does by the clock.
 
-use core::cell::RefCell;
+use core::cell::{RefCell, UnsafeCell};
 use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::OnceLock;
@@ -23,6 +24,23 @@ pub fn is_worker() -> bool {
 pub fn is_exiting() -> bool {
     // SAFETY: nginx's signal handlers set them; reading a word tears nothing.
     unsafe { ngx_exiting != 0 || ngx_terminate != 0 || ngx_quit != 0 }
+}
+
+/// The worker is to end, and `worker_shutdown_timeout` is over. nginx itself ends the requests of
+/// clients then.
+pub fn time_is_up() -> bool {
+    static SINCE: AtomicU64 = AtomicU64::new(0);
+
+    if !is_exiting() {
+        return false;
+    }
+    // SAFETY: the core module is always there, and ngx_cycle is the running cycle.
+    let timeout = unsafe {
+        let index = *ptr::addr_of!(ngx_core_module.index);
+        (*(*(*ngx_cycle).conf_ctx.add(index)).cast::<ngx_core_conf_t>()).shutdown_timeout
+    };
+    _ = SINCE.compare_exchange(0, now(), Relaxed, Relaxed);
+    timeout > 0 && now().saturating_sub(SINCE.load(Relaxed)) >= timeout as u64
 }
 
 /// A name that no other worker has or had: numbers of processes come again, a number and the time
@@ -63,7 +81,7 @@ pub fn log(level: Level, message: core::fmt::Arguments<'_>) {
 #[repr(C)]
 struct Ticker {
     number: [usize; 4],
-    event: ngx_event_t,
+    event: UnsafeCell<ngx_event_t>,
     interval: ngx_msec_t,
     work: RefCell<Box<dyn FnMut()>>,
 }
@@ -97,15 +115,15 @@ pub unsafe fn every(
     let interval = interval.as_millis() as ngx_msec_t;
     // SAFETY: the structure is valid as zeroes; the cycle's pool lives as long as its workers.
     unsafe {
-        let event = core::mem::zeroed();
+        let event = UnsafeCell::new(core::mem::zeroed());
         let work: Box<dyn FnMut()> = Box::new(work);
         let ticker = Ticker { number: [usize::MAX; 4], event, interval, work: RefCell::new(work) };
         let ticker = pool::boxed((*cycle).pool, ticker)?.as_ptr();
-        let event = &mut (*ticker).event;
-        event.data = ticker.cast();
-        event.handler = Some(tick);
-        event.log = (*cycle).log;
-        event.set_cancelable(1);
+        let event = (*ticker).event.get();
+        (*event).data = ticker.cast();
+        (*event).handler = Some(tick);
+        (*event).log = (*cycle).log;
+        (*event).set_cancelable(1);
         // Workers start together; they should not look together.
         ngx_add_timer(event, 1 + random(interval as u64) as ngx_msec_t);
         Ok(Clock(event))
@@ -115,13 +133,15 @@ pub unsafe fn every(
 impl Drop for Ticker {
     /// The configuration goes (a reload in single-process mode).
     fn drop(&mut self) {
-        if self.event.posted() != 0 {
-            // SAFETY: the event is in one of nginx's queues.
-            unsafe { ngx_delete_posted_event(&mut self.event) };
-        }
-        if self.event.timer_set() != 0 {
-            // SAFETY: the timer is in nginx's tree, with this event.
-            unsafe { ngx_del_timer(&mut self.event) };
+        let event = self.event.get();
+        // SAFETY: the event is ours; nginx forgets it here.
+        unsafe {
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
         }
     }
 }

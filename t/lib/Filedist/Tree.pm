@@ -40,11 +40,14 @@ sub upstream (@servers) {
 
 my @pids;
 
-sub end_processes () {
+sub end_processes (@) {
     kill KILL => map { -$_ } @pids;
     waitpid $_, 0 for @pids;
     @pids = ();
 }
+
+# However the test ends.
+END { end_processes() }
 
 # Runs the code for each connection, each in a process of its own.
 sub accept_each ($address, $code) {
@@ -61,6 +64,7 @@ sub accept_each ($address, $code) {
         return;
     }
     setpgrp;
+    open STDOUT, '>', '/dev/null';
     $SIG{$_}   = 'DEFAULT' for qw(INT TERM HUP);
     $SIG{PIPE} = 'IGNORE';
     $SIG{CHLD} = 'IGNORE';
@@ -126,7 +130,7 @@ sub requests ($with = '') {
     return grep { index($_, $with) == 0 } @all;
 }
 
-sub sent ($pattern) { return record_of_child() =~ /^(\S+) [><] $pattern/mg }
+sub sent ($pattern) { return my @times = record_of_child() =~ /^(\S+) [><] $pattern/mg }
 
 sub most_at_once ($method) {
     my ($now, $most) = (0, 0);
