@@ -41,7 +41,7 @@ class Found:
 class Check:
     def __init__(self, plan, tree, history, bodies, evicted):
         self.plan, self.tree, self.history, self.bodies, self.evicted = plan, tree, history, bodies, evicted
-        self.of_path = {path: [] for path in plan.paths}
+        self.of_path = {path: [] for path in plan.all_paths}
         for change in history.changes.values():
             self.of_path[change.path].append(change)
 
@@ -49,7 +49,9 @@ class Check:
         self.history.problem(Problem(check, what, path, node, details=details))
 
     def run(self):
-        for path, entry in self.plan.paths.items():
+        for path, entry in self.plan.all_paths.items():
+            if path not in self.plan.paths and not self.of_path[path]:
+                continue
             found = {name: self.look(name, path) for name in self.plan.below(entry)}
             final, same = self.same(path, found)
             self.acknowledged(path, final)
@@ -61,7 +63,7 @@ class Check:
                     self.problem("divergent", "is on a node that is not below the one where it was written", path, name)
         self.read_refused()
         for name, node in self.tree.nodes.items():
-            for left in state.litter(node, self.plan.paths):
+            for left in state.litter(node, self.plan.all_paths):
                 self.problem("litter", f"below the root: {left}", None, name)
             for left in state.unknown(node):
                 self.problem("litter", f"in the state directory: {left}", None, name)

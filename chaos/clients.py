@@ -11,6 +11,7 @@ import time
 from urllib.parse import quote
 
 from history import ACKED, REFUSED, UNKNOWN, UNSENT, Change, Problem
+from plan import ONCE
 
 TIMEOUT = 6.0
 PIECE = 1 << 16
@@ -62,6 +63,7 @@ class Load:
 
     def start(self, writers, mid_writers, readers):
         clients = [(f"w{n}", "root") for n in range(writers)] + [(f"m{n}", "mid1") for n in range(mid_writers)]
+        clients += [(name, "root") for name in ONCE]
         for name, entry in clients:
             self.thread(self.write, name, entry)
         for n in range(readers):

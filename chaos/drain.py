@@ -70,7 +70,7 @@ class Drain:
 
     def path_in(self, line):
         """The path that the line is of, for its story."""
-        return next((path for path in self.plan.paths if path in line or state.percent(path) in line), None)
+        return next((path for path in self.plan.all_paths if path in line or state.percent(path) in line), None)
 
     def rest(self):
         """With nothing missing and no clients, no node asks another for anything."""

@@ -50,6 +50,12 @@ SIZES = (
 )
 MODES = (("length", 74), ("chunked", 14), ("slow", 7), ("abort", 5))
 WRITERS, MID_WRITERS, READERS = 6, 1, 3
+# Files that are written once, so that nothing later makes up for what was lost: how many clients do so, and how many
+# files a second there are names for.
+ONCE_WRITERS, ONCE_A_SECOND = 2, 60
+
+
+ONCE = [f"o{number}" for number in range(ONCE_WRITERS)]
 
 
 @dataclass
@@ -88,6 +94,8 @@ class Plan:
             self.settings[name].ack = "local"
         self.clock_node = dice.choice(["root", "root", *self.parents])
         self.paths = dict.fromkeys(ROOT_PATHS, "root") | dict.fromkeys(MID_PATHS, "mid1")
+        self.once = [f"/once/{number % 7}/{number}" for number in range(int(seconds * ONCE_A_SECOND) + 100)]
+        self.all_paths = self.paths | dict.fromkeys(self.once, "root")
         self.faults = self.kills() if scenario == "kills" else self.mixed(SCENARIOS[scenario], set(without))
 
     def dice(self, what):
@@ -152,6 +160,12 @@ class Plan:
     def changes(self, client, entry):
         """What one client does, without end: (path, kind, size, mode, keep the connection, pause before it)."""
         dice = self.dice(f"client {client}")
+        if client in ONCE:
+            for path in self.once[ONCE.index(client) :: len(ONCE)]:
+                yield path, "PUT", dice.randint(1, 20000), "length", True, dice.expovariate(1 / 0.01), dice.random()
+                if dice.random() < 0.1:
+                    yield path, "DELETE", 0, "length", True, 0, dice.random()
+            return
         paths = [path for path, node in self.paths.items() if node == entry]
         weights = [6, 3] + [1] * (len(paths) - 2)
         while True:

@@ -43,7 +43,7 @@ pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
         }
         for site in main.servers().filter_map(|server| server.site()) {
             if thoroughly {
-                site.renew_journal();
+                site.tidy_journal();
                 adopt::look(main, site);
                 adopt::forget(site);
             }

@@ -11,6 +11,7 @@ mod answer;
 mod body;
 pub(crate) mod conf;
 pub(crate) mod detached;
+mod dir;
 mod feed;
 mod handler;
 mod header_list;
@@ -36,6 +37,7 @@ mod headers {
 
 pub(crate) use alarm::Alarm;
 pub(crate) use body::{Body, Broken, Piece, Whole};
+pub(crate) use dir::Dir;
 pub(crate) use feed::Source;
 pub(crate) use handler::{ComplexValue, Handler};
 pub(crate) use header_list::Headers;

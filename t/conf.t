@@ -1472,3 +1472,427 @@ lie inside one another
 --- error_log
 [emerg]
 lie inside one another
+
+
+
+=== TEST 103: filedist_catch_up, all parameters, in a server
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_catch_up on concurrency=4 rate=20m max_backoff=30s;
+    location / { filedist on; }
+
+
+
+=== TEST 104: filedist_catch_up off, in http, on in a server
+--- http_config
+    filedist_catch_up off;
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_catch_up on max_backoff=500ms concurrency=1024;
+    location / { filedist on; }
+
+
+
+=== TEST 105: filedist_catch_up on concurrency=0 - refused
+--- config
+    filedist_catch_up on concurrency=0;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=0" of "filedist_catch_up"
+
+
+
+=== TEST 106: filedist_catch_up on concurrency=1025 - refused
+--- config
+    filedist_catch_up on concurrency=1025;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=1025" of "filedist_catch_up"
+
+
+
+=== TEST 107: filedist_catch_up on concurrency=-1 - refused
+--- config
+    filedist_catch_up on concurrency=-1;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=-1" of "filedist_catch_up"
+
+
+
+=== TEST 108: filedist_catch_up on concurrency=x - refused
+--- config
+    filedist_catch_up on concurrency=x;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=x" of "filedist_catch_up"
+
+
+
+=== TEST 109: filedist_catch_up on concurrency= - refused
+--- config
+    filedist_catch_up on concurrency=;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=" of "filedist_catch_up"
+
+
+
+=== TEST 110: filedist_catch_up on rate=0 - refused
+--- config
+    filedist_catch_up on rate=0;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "rate=0" of "filedist_catch_up"
+
+
+
+=== TEST 111: filedist_catch_up on rate=x - refused
+--- config
+    filedist_catch_up on rate=x;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "rate=x" of "filedist_catch_up"
+
+
+
+=== TEST 112: filedist_catch_up on rate=-1k - refused
+--- config
+    filedist_catch_up on rate=-1k;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "rate=-1k" of "filedist_catch_up"
+
+
+
+=== TEST 113: filedist_catch_up on rate= - refused
+--- config
+    filedist_catch_up on rate=;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "rate=" of "filedist_catch_up"
+
+
+
+=== TEST 114: filedist_catch_up on max_backoff=0 - refused
+--- config
+    filedist_catch_up on max_backoff=0;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "max_backoff=0" of "filedist_catch_up"
+
+
+
+=== TEST 115: filedist_catch_up on max_backoff=x - refused
+--- config
+    filedist_catch_up on max_backoff=x;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "max_backoff=x" of "filedist_catch_up"
+
+
+
+=== TEST 116: filedist_catch_up on max_backoff= - refused
+--- config
+    filedist_catch_up on max_backoff=;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "max_backoff=" of "filedist_catch_up"
+
+
+
+=== TEST 117: filedist_catch_up on max_backoff=-1s - refused
+--- config
+    filedist_catch_up on max_backoff=-1s;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "max_backoff=-1s" of "filedist_catch_up"
+
+
+
+=== TEST 118: filedist_catch_up on fast - refused
+--- config
+    filedist_catch_up on fast;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "fast" of "filedist_catch_up"
+
+
+
+=== TEST 119: filedist_catch_up on off - refused
+--- config
+    filedist_catch_up on off;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "off" of "filedist_catch_up"
+
+
+
+=== TEST 120: filedist_catch_up on on - refused
+--- config
+    filedist_catch_up on on;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "on" of "filedist_catch_up"
+
+
+
+=== TEST 121: filedist_catch_up on Concurrency=3 - refused
+--- config
+    filedist_catch_up on Concurrency=3;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "Concurrency=3" of "filedist_catch_up"
+
+
+
+=== TEST 122: filedist_catch_up off with a parameter - refused
+--- config
+    filedist_catch_up off concurrency=4;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "off" of "filedist_catch_up"
+
+
+
+=== TEST 123: filedist_catch_up maybe - refused
+--- config
+    filedist_catch_up maybe;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "maybe" of "filedist_catch_up": say "on" or "off", and after "on" any of "concurrency=N" (1 to 1024), "rate=SIZE" (bytes a second) and "max_backoff=TIME"
+
+
+
+=== TEST 124: filedist_catch_up with a parameter and no on - refused
+--- config
+    filedist_catch_up concurrency=4;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "concurrency=4" of "filedist_catch_up"
+
+
+
+=== TEST 125: filedist_catch_up without a value - refused
+--- config
+    filedist_catch_up;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_catch_up" directive
+
+
+
+=== TEST 126: filedist_catch_up twice - refused
+--- config
+    filedist_catch_up on;
+    filedist_catch_up on;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_catch_up" directive is duplicate
+
+
+
+=== TEST 127: filedist_catch_up in a location - refused
+--- config
+    location / { filedist_catch_up on; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_catch_up" directive is not allowed here
+
+
+
+=== TEST 128: filedist_catch_up in an upstream - refused
+--- http_config
+    upstream u { server 127.0.0.1:8080; filedist_catch_up on; }
+--- config
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_catch_up" directive is not allowed here
+
+
+
+=== TEST 129: filedist_fsync, in http, server and location
+--- http_config
+    filedist_fsync off;
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_fsync on;
+    location / { filedist on; filedist_fsync off; }
+
+
+
+=== TEST 130: filedist_fsync maybe - refused
+--- config
+    filedist_fsync maybe;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid value "maybe" in "filedist_fsync" directive, it must be "on" or "off"
+
+
+
+=== TEST 131: filedist_fsync without a value - refused
+--- config
+    filedist_fsync;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_fsync" directive
+
+
+
+=== TEST 132: filedist_fsync twice - refused
+--- config
+    location / { filedist_fsync on; filedist_fsync off; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_fsync" directive is duplicate
+
+
+
+=== TEST 133: filedist_fsync in an upstream - refused
+--- http_config
+    upstream u { server 127.0.0.1:8080; filedist_fsync on; }
+--- config
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_fsync" directive is not allowed here
+
+
+
+=== TEST 134: filedist_ack, in http, server and location
+--- http_config
+    filedist_ack local;
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_ack children;
+    location / { filedist on; filedist_ack local; }
+
+
+
+=== TEST 135: filedist_ack with another value - refused
+--- config
+    filedist_ack nobody;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid value "nobody"
+
+
+
+=== TEST 136: filedist_ack with two values - refused
+--- config
+    filedist_ack local children;
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_ack" directive
+
+
+
+=== TEST 137: filedist_ack twice - refused
+--- config
+    filedist_ack local;
+    filedist_ack local;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_ack" directive is duplicate
+
+
+
+=== TEST 138: filedist_ack in an upstream - refused
+--- http_config
+    upstream u { server 127.0.0.1:8080; filedist_ack local; }
+--- config
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_ack" directive is not allowed here
+
+
+
+=== TEST 139: filedist_ack local with filedist_catch_up off - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_catch_up off;
+    location / { filedist on; filedist_ack local; proxy_pass http://children; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_ack local" with "filedist_catch_up off": nothing would reach the children; leave one of them out
+
+
+
+=== TEST 140: filedist_ack local with filedist_catch_up off, both in http - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+    filedist_catch_up off;
+    filedist_ack local;
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_ack local" with "filedist_catch_up off": nothing would reach the children; leave one of them out
+
+
+
+=== TEST 141: filedist_catch_up off behind a location with filedist_ack local - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; filedist_ack local; proxy_pass http://children; }
+    filedist_catch_up off;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_ack local" with "filedist_catch_up off": nothing would reach the children; leave one of them out
+
+
+
+=== TEST 142: filedist_ack local where filedist_catch_up is off in http only
+--- http_config
+    filedist_catch_up off;
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_catch_up on;
+    location / { filedist on; filedist_ack local; }

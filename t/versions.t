@@ -2,7 +2,9 @@
 
 use v5.36;
 use Filedist 'no_plan';
+use Digest::MD5 qw(md5_hex);
 use IO::Socket::INET;
+use File::Path qw(make_path);
 use JSON::PP qw(decode_json);
 
 no_root_location();
@@ -57,6 +59,28 @@ sub version ($seconds) { return (time + $seconds) . '000000000' }
 sub port_of ($n) {
     my $conf = do { local (@ARGV, $/) = server_root() . '/conf/nginx.conf'; <> };
     return ($conf =~ /listen 127\.0\.0\.1:(\d+);\s*root \S+\/c$n;/)[0];
+}
+
+# The tombstone of a file below "root".
+sub tombstone ($name) {
+    my ($directory, $rest) = unpack 'a2 a*', md5_hex(data_dir() . "/root/$name");
+    return data_dir() . "/state/deleted/$directory/$rest";
+}
+
+sub bury ($name, $version) {
+    my $file = tombstone($name);
+    make_path($file =~ s{/[^/]*$}{}r);
+    symlink $version, $file or die "symlink: $!";
+}
+
+# The head of a PUT of which no body follows, and what comes back within two seconds.
+sub put_without_body ($path, @headers) {
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port()) or die;
+    $socket->printflush(join "\r\n", "PUT $path HTTP/1.1", 'Host: a', 'Content-Length: 1000000', @headers, '', '');
+    my $got = '';
+    vec(my $bits = '', fileno $socket, 1) = 1;
+    while (select(my $ready = $bits, undef, undef, 2) && sysread $socket, $got, 65536, length $got) { last if $got =~ /\n\z/ && $got =~ /\r\n\r\n/ }
+    return $got;
 }
 
 run_tests();
@@ -373,7 +397,7 @@ for my $node (qw(root c1 c2)) {
 
 
 
-=== TEST 18: put, older than this node's file - the children hear of it all the same
+=== TEST 18: put, older than this node's file - the children do not hear of it
 --- config
     root $TEST_NGINX_DATA/root;
     filedist_state $TEST_NGINX_DATA/state;
@@ -388,12 +412,12 @@ hello
 --- more_headers
 Filedist-Version: 1763810645123456789
 --- error_code: 200
---- response_body_like eval
-qr{\Asuccess: root/a.txt superseded: a newer version is there\n}
+--- response_body
+success: root/a.txt superseded: a newer version is there
 --- files_like
 root/a.txt /^newer$/
 --- no_files
-state/missing/*
+c1/a.txt c2/a.txt state/missing/*
 
 
 
@@ -609,3 +633,299 @@ root/a.txt hello
 [201, 200]
 --- response_headers eval
 ["", "Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT\nETag: \"3b9aca00-5\""]
+
+
+
+=== TEST 31: delete - what is remembered is a symbolic link whose text is the version
+--- data_files
+>>> root/a.txt
+old
+--- request
+DELETE /a.txt
+--- more_headers eval
+"Filedist-Version: " . ($::deleted = main::version(10))
+--- error_code: 200
+--- response_body
+success: root/a.txt deleted
+--- after
+is(readlink tombstone('a.txt'), $main::deleted, 'the link');
+
+
+
+=== TEST 32: put, older than the DELETE - superseded, the file does not come back; the same - unchanged; newer - stored
+--- request eval
+["PUT /a.txt\none", "DELETE /a.txt", ("PUT /a.txt\ntwo") x 3, "GET /a.txt"]
+--- more_headers eval
+[(map "Filedist-Version: 176381064512345678$_", 1, 5, 4, 5, 6), '']
+--- error_code eval
+[201, 200, 200, 200, 201, 200]
+--- response_body eval
+["success: root/a.txt stored: 3 bytes\n", "success: root/a.txt deleted\n", "success: root/a.txt superseded: a newer version is there\n",
+ "success: root/a.txt unchanged: this version is there\n", "success: root/a.txt stored: 3 bytes\n", "two"]
+--- no_files eval
+[undef, undef, 'root/a.txt', 'root/a.txt', undef, undef]
+
+
+
+=== TEST 33: delete of what never was - is remembered
+--- request eval
+["DELETE /d/a.txt", "PUT /d/a.txt\nlate"]
+--- more_headers eval
+[map "Filedist-Version: 176381064512345678$_", 5, 4]
+--- error_code eval
+[404, 200]
+--- response_body eval
+["success: root/d/a.txt was not there\n", "success: root/d/a.txt superseded: a newer version is there\n"]
+--- no_files
+root/*
+
+
+
+=== TEST 34: delete again, the same version, an older one, a newer one
+--- request eval
+[("DELETE /a.txt") x 4, "PUT /a.txt\nlate"]
+--- more_headers eval
+[map "Filedist-Version: 176381064512345678$_", 5, 5, 4, 8, 7]
+--- error_code eval
+[404, 404, 200, 404, 200]
+--- response_body eval
+[("success: root/a.txt was not there\n") x 2, "success: root/a.txt superseded: a newer version is there\n", "success: root/a.txt was not there\n",
+ "success: root/a.txt superseded: a newer version is there\n"]
+
+
+
+=== TEST 35: put by a client after a DELETE that is ahead - a little newer than that, the same on all nodes
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- post_setup_server_root
+package main;
+bury('a.txt', $main::version = version(200));
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- after
+my $mtime = mtime('root/a.txt');
+cmp_ok($mtime, '>', $main::version, 'newer');
+cmp_ok($mtime, '<', $main::version + 10_000_000, 'a little');
+is(mtime("$_/a.txt"), $mtime, "mtime at $_") for qw(c1 c2);
+
+
+
+=== TEST 36: delete by a client after a DELETE that is ahead - a little newer than that
+--- post_setup_server_root
+package main;
+bury('a.txt', $main::version = version(200));
+--- request
+DELETE /a.txt
+--- error_code: 404
+--- after
+my $version = readlink tombstone('a.txt');
+cmp_ok($version, '>', $main::version, 'newer');
+cmp_ok($version, '<', $main::version + 10_000_000, 'a little');
+
+
+
+=== TEST 37: a DELETE of before the start - is remembered
+--- post_setup_server_root
+package main;
+bury('a.txt', '1763810645123456789');
+--- request eval
+["PUT /a.txt\nlate", "PUT /a.txt\nnew"]
+--- more_headers eval
+[map "Filedist-Version: 17638106451234567$_", 88, 90]
+--- error_code eval
+[200, 201]
+--- files_like
+root/a.txt new
+
+
+
+=== TEST 38: a tombstone that is none - does no harm
+--- post_setup_server_root
+package main;
+bury('a.txt', 'garbage');
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- files_like
+root/a.txt hello
+
+
+
+=== TEST 39: a file that came by other means after a DELETE - counts with its mtime
+--- post_setup_server_root
+package main;
+bury('a.txt', version(0));
+write_data('root/a.txt', 'copied');
+touch('root/a.txt', -1000);
+--- request eval
+["GET /a.txt", "PUT /a.txt\nhello"]
+--- more_headers eval
+['', "Filedist-Version: " . main::version(-500)]
+--- error_code eval
+[200, 200]
+--- response_body eval
+['copied', "success: root/a.txt stored: 5 bytes\n"]
+
+
+
+=== TEST 40: put, older, larger than a buffer - answered before the body is sent
+--- data_files
+>>> root/a.txt
+newer
+--- request: GET /a.txt
+--- after
+for my $expect ([], ['Expect: 100-continue']) {
+    my $answer = put_without_body('/a.txt', 'Filedist-Version: 1763810645123456789', @$expect);
+    like($answer, qr{\AHTTP/1\.1 200 .*\r\n\r\nsuccess: root/a.txt superseded: a newer version is there\n\z}s, "@$expect");
+}
+
+
+
+=== TEST 41: put, the same, larger than a buffer - answered before the body is sent
+--- request
+PUT /a.txt
+hello
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code: 201
+--- after
+for my $expect ([], ['Expect: 100-continue']) {
+    my $answer = put_without_body('/a.txt', 'Filedist-Version: 1763810645123456789', @$expect);
+    like($answer, qr{\AHTTP/1\.1 200 .*\r\n\r\nsuccess: root/a.txt unchanged: this version is there\n\z}s, "@$expect");
+}
+
+
+
+=== TEST 42: put, older than the DELETE, larger than a buffer - answered before the body is sent
+--- request
+DELETE /a.txt
+--- error_code: 404
+--- after
+for my $expect ([], ['Expect: 100-continue']) {
+    my $answer = put_without_body('/a.txt', 'Filedist-Version: 1763810645123456789', @$expect);
+    like($answer, qr{\AHTTP/1\.1 200 .*superseded}s, "@$expect");
+}
+like(put_without_body('/b.txt', 'Filedist-Version: 1763810645123456789', 'Expect: 100-continue'), qr{\AHTTP/1\.1 100 [^\r]*\r\n\r\n\z}, 'what is news is asked for');
+
+
+
+=== TEST 43: head with a version - 204 where that or a newer one is there, else 404
+--- request eval
+["PUT /a.txt\nhello", ("HEAD /a.txt") x 3, ("HEAD /none.txt") x 2, "DELETE /b.txt", ("HEAD /b.txt") x 3]
+--- more_headers eval
+[map "Filedist-Version: 176381064512345678$_", 5, 4, 5, 6, 5, 5, 5, 4, 5, 6]
+--- error_code eval
+[201, 204, 204, 404, 404, 404, 404, 204, 204, 404]
+--- response_headers eval
+['', ('Filedist-Version: 1763810645123456785') x 2, ('!Filedist-Version') x 4, ('Filedist-Version: 1763810645123456785') x 2, '!Filedist-Version']
+
+
+
+=== TEST 44: get with a version - the file, with the version that it has
+--- request eval
+["PUT /a.txt\nhello", ("GET /a.txt") x 3, "GET /none.txt", "GET /a.txt"]
+--- more_headers eval
+[(map "Filedist-Version: 176381064512345678$_", 5, 4, 5, 6, 5), '']
+--- error_code eval
+[201, 200, 200, 200, 404, 200]
+--- response_headers eval
+['', ("Filedist-Version: 1763810645123456785") x 3, '', '!Filedist-Version']
+--- response_body_like eval
+[qr/stored/, (qr/^hello$/) x 3, qr/./, qr/^hello$/]
+
+
+
+=== TEST 45: get with a version of what is below - comes from there, with its version
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> c2/a.txt
+below
+--- init
+package main;
+$main::version = touch('c2/a.txt', -100);
+--- request
+GET /a.txt
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- response_body
+below
+--- after
+my $port = server_port();
+my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") or die;
+$socket->printflush("GET /a.txt HTTP/1.0\r\nFiledist-Version: 1\r\n\r\n");
+local $/;
+like(scalar <$socket>, qr/^Filedist-Version: $main::version\r$/m, 'its version');
+
+
+
+=== TEST 46: head and get with a version that is none - 400
+--- data_files
+>>> root/a.txt
+old
+--- request eval
+[map { ("HEAD /a.txt", "GET /a.txt") } 1 .. 3]
+--- more_headers eval
+[map { ("Filedist-Version: $_") x 2 } 'garbage', '', '-1']
+--- error_code eval
+[(400) x 6]
+
+
+
+=== TEST 47: delete, older than this node's file, and again - the children do not hear of it
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- data_files
+>>> root/a.txt
+newer
+>>> c1/a.txt
+old
+--- init
+package main;
+utime 1000, 1000, data_dir() . '/c1/a.txt';
+--- request
+DELETE /a.txt
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code: 200
+--- response_body
+success: root/a.txt superseded: a newer version is there
+--- files_like
+c1/a.txt /^old$/
+
+
+
+=== TEST 48: put, this version again - the children do not hear of it
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_name root;
+    location / { filedist on; proxy_pass http://children; }
+--- request eval
+["PUT /a.txt\nhello", "PUT /a.txt\nhello", "PUT /large\n" . 'x' x 100_000, "PUT /large\n" . 'x' x 100_000]
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code eval
+[201, 200, 201, 200]
+--- response_body_like eval
+[qr/\n.*\n.*\n/, qr{\Asuccess: root/a.txt unchanged: [^\n]*\n\z}, qr/\n.*\n.*\n/, qr{\Asuccess: root/large unchanged: [^\n]*\n\z}]
+
+
+
+=== TEST 49: a name with any byte - is remembered
+--- request eval
+['DELETE /d/%FF%0A%25%20x', "PUT /d/%FF%0A%25%20x\nlate", "PUT /d/%FF%0A%25%20y\nother"]
+--- more_headers
+Filedist-Version: 1763810645123456789
+--- error_code eval
+[404, 200, 201]

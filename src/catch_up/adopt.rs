@@ -12,7 +12,7 @@ use crate::fanout;
 use crate::journal::{self, Intent, Left};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{self, detached, worker, Alarm, Level, Request};
-use crate::store::{self, Tombstones};
+use crate::store;
 
 /// How long a DELETE is remembered at least. Longer where a missing log has older entries.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -186,7 +186,7 @@ pub(super) fn forget(site: &'static Site) {
             if missing_log::has_older(logs, nginx::utc(since.as_secs() as i64)) {
                 return Ok(());
             }
-            Tombstones::expire(tombstones, directory, time)
+            tombstones.expire(directory, time)
         };
         if let Ok(Err(error)) = nginx::offload(r, forget).await {
             r.log(Level::Error, format_args!("forgetting old deletes failed: {error}"));

@@ -157,11 +157,12 @@ impl Drain {
             }
             (end, Ok(_)) => {
                 self.report();
-                if let End::Stopped = end {
+                let away = progress.away.get();
+                if let (End::Stopped, false) = (end, away) {
                     // The next attempt begins behind those that this one has not got rid of.
                     child.skip.set(skipped + progress.kept.get());
                 }
-                child.try_again(progress.away.get(), longest);
+                child.try_again(away, longest);
             }
         }
     }

@@ -47,7 +47,7 @@ enum Local {
 }
 
 impl Local {
-    fn of(target: &Target, tombstones: Tombstones) -> Result<Local, Error> {
+    fn of(target: &Target, tombstones: &Tombstones) -> Result<Local, Error> {
         match target.present(tombstones) {
             Ok(Present::File(_)) => {}
             Ok(none) => return Ok(Local::None(none)),
@@ -86,7 +86,7 @@ pub(super) async fn deliver(
     let entry = Entry { r, conf, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());
-    let local = nginx::offload(r, move || Local::of(&looked_at, tombstones)).await;
+    let local = nginx::offload(r, move || Local::of(&looked_at, &tombstones)).await;
     match local.unwrap_or(Err(Error::Internal("the thread pool did not run a job"))) {
         Err(error) => Kept(error.to_string()),
         Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
@@ -146,7 +146,11 @@ impl Entry<'_> {
         };
         let ask = Ask::Put(Rc::clone(&source));
         let answer = fanout::ask(self.r, &self.child, &change, &ask, paced).await;
-        self.outcome(&change, answer)
+        match self.outcome(&change, answer) {
+            // It has just answered: it is this file that it cannot take.
+            Away(reason) => Refused(reason),
+            outcome => outcome,
+        }
     }
 
     async fn delete(&self, version: u64) -> Outcome {

@@ -205,11 +205,9 @@ unsafe extern "C" fn set_catch_up(
         for (index, word) in words.iter().enumerate().skip(1) {
             let text = word.as_bytes();
             let value = |name: &str| text.strip_prefix(name.as_bytes()).map(conf::Value::new);
-            let known = if index == 1 && text == b"on" {
-                true
-            } else if index == 1 && text == b"off" {
-                catch_up.enable = false;
-                words.len() == 2
+            let known = if index == 1 {
+                catch_up.enable = text == b"on";
+                catch_up.enable || text == b"off" && words.len() == 2
             } else if let Some(value) = value("concurrency=") {
                 let number = value.number().filter(|number| (1..=1024).contains(number));
                 catch_up.concurrency = number.unwrap_or(0);

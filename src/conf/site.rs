@@ -28,6 +28,7 @@ pub(crate) struct Site {
     /// An intent in it has to be dealt with as if this worker had ended.
     stuck: Cell<bool>,
     children: HashMap<&'static [u8], Child>,
+    tombstones: Tombstones,
 }
 
 /// A child of the server, in any of its upstreams.
@@ -56,7 +57,8 @@ impl Site {
             }
         }
         let (journal, stuck) = (RefCell::new(None), Cell::new(false));
-        Site { server, directories, journal, stuck, children }
+        let tombstones = Tombstones::new(directories.deleted);
+        Site { server, directories, journal, stuck, children, tombstones }
     }
 
     /// The server that it belongs to.
@@ -71,7 +73,7 @@ impl Site {
 
     /// The DELETEs that are remembered.
     pub(crate) fn tombstones(&self) -> Tombstones {
-        Tombstones::new(self.directories.deleted)
+        self.tombstones.clone()
     }
 
     /// This worker's journal.
@@ -103,11 +105,14 @@ impl Site {
         self.stuck.set(true);
     }
 
-    /// Gives up a journal with such an intent. When the changes that are under way have ended, any
+    /// Looks after the journal. One with such an intent is given up: when the changes that are under way have ended, any
     /// worker takes it over, and writes what is missing.
-    pub(crate) fn renew_journal(&self) {
+    pub(crate) fn tidy_journal(&self) {
         if self.stuck.take() {
             self.journal.take();
+        }
+        if let Some(journal) = &*self.journal.borrow() {
+            journal.tidy();
         }
     }
 

@@ -44,7 +44,11 @@ fn answer_parent(r: Request, conf: &LocConf, version: &[u8]) -> Result<Status, E
     let target = Target::of(&r)?;
     if r.is_head() {
         let tombstones = conf.site().ok_or(NOT_CONFIGURED)?.tombstones();
-        let there = target.present(tombstones)?.version().filter(|&there| there >= version);
+        let present = match target.present(&tombstones) {
+            Err(Error::IsDirectory | Error::BelowFile) => return Ok(404),
+            other => other?.version(),
+        };
+        let there = present.filter(|&there| there >= version);
         return Ok(there.map_or(404, |there| {
             r.send(&Reply {
                 status: 204,

@@ -26,8 +26,8 @@ pub(super) async fn handle(
     let commit = commit(conf, change)?;
     if small.is_none() || r.expects_continue() {
         // A refusal is known before the client sends the body, and what is here already needs none.
-        let (target, tombstones) = (target.clone(), commit.tombstones);
-        let present = blocking(r, move || target.present(tombstones)).await?.version();
+        let (target, tombstones) = (target.clone(), commit.tombstones.clone());
+        let present = blocking(r, move || target.present(&tombstones)).await?.version();
         let version = wanted.over(present);
         if let Some(present) = present.filter(|&present| present >= version) {
             change.set_version(version);

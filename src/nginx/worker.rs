@@ -49,7 +49,7 @@ pub fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{}-{:x}", super::pid(), since.as_nanos())
+        format!("{}-{:x}", super::pid(), since.as_secs())
     })
 }
 

@@ -107,30 +107,53 @@ impl Temporary {
         commit: &Commit,
         stamped: Option<u64>,
     ) -> Result<(Published, u64), Error> {
+        if let Some(directory) = self.beside() {
+            let path = target.directory();
+            directory.file().lock().map_err(Error::io("flock", path))?;
+            let present = target.present_in(directory, &commit.tombstones)?;
+            let replaced = self.replace_present(target, wanted, commit, stamped, present, None)?;
+            // The lock went with the temporary name.
+            return replaced.map_err(Error::io("rename", &target.path));
+        }
         for _ in 0..TRIES {
             let mut lock = Lock::take(target)?;
-            let present = target.present(commit.tombstones)?;
-            let version = wanted.over(present.version());
-            match present.version() {
-                Some(present) if present > version => return Ok((Published::Superseded, version)),
-                Some(present) if present == version => return Ok((Published::Unchanged, version)),
-                _ => {}
-            }
-            if stamped != Some(version) {
-                self.stamp(target, version, commit.fsync)?;
-            }
-            lock.make_directory(target)?;
-            let exists = matches!(present, Present::File(_));
-            match self.rename(target, exists) {
-                Ok(()) if exists => return Ok((Published::Replaced, version)),
-                Ok(()) => return Ok((Published::Created, version)),
+            let present = target.present(&commit.tombstones)?;
+            let lock = Some(&mut lock);
+            match self.replace_present(target, wanted, commit, stamped, present, lock)? {
                 // A DELETE has just removed the directory.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("rename", &target.path)(error)),
+                other => return other.map_err(Error::io("rename", &target.path)),
             }
         }
         let gone = io::Error::from_raw_os_error(libc::ENOENT);
         Err(Error::io("rename", &target.path)(gone))
+    }
+
+    /// With the lock held; `lock` if the directory may have to be made. The inner error is that of the renaming.
+    fn replace_present(
+        &mut self,
+        target: &Target,
+        wanted: Wanted,
+        commit: &Commit,
+        stamped: Option<u64>,
+        present: Present,
+        lock: Option<&mut Lock>,
+    ) -> Result<io::Result<(Published, u64)>, Error> {
+        let version = wanted.over(present.version());
+        match present.version() {
+            Some(present) if present > version => return Ok(Ok((Published::Superseded, version))),
+            Some(present) if present == version => return Ok(Ok((Published::Unchanged, version))),
+            _ => {}
+        }
+        if stamped != Some(version) {
+            self.stamp(target, version, commit.fsync)?;
+        }
+        if let Some(lock) = lock {
+            lock.make_directory(target)?;
+        }
+        let exists = matches!(present, Present::File(_));
+        let published = if exists { Published::Replaced } else { Published::Created };
+        Ok(self.rename(target, exists).map(|()| (published, version)))
     }
 
     /// Gives the file its version.
@@ -156,7 +179,11 @@ pub(crate) fn put(
     if target.is_directory {
         return Err(Error::IsDirectory);
     }
-    let temporary = Temporary::create_beside(target)?;
+    let temporary = match Temporary::create_beside(target)? {
+        Some(temporary) => temporary,
+        // The directory is made when it is known that the file will take its place there.
+        None => Temporary::create(target)?,
+    };
     temporary.write_at(0)(&[bytes])?;
     temporary.publish(target, wanted, commit)
 }

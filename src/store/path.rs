@@ -1,5 +1,6 @@
 //! The file that a request names.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -47,6 +48,11 @@ impl Target {
     /// The directory that it lies in.
     pub(super) fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(&self.root)
+    }
+
+    /// Its name in that directory.
+    pub(super) fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
     }
 
     /// The directories from the target's own up to the root.

@@ -9,6 +9,7 @@ use super::path::Target;
 use super::tombstone::Tombstones;
 use super::version;
 use crate::error::Error;
+use crate::nginx::Dir;
 
 /// What is known of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +34,35 @@ impl Present {
 
 impl Target {
     /// What is there now. A directory is no target.
-    pub(crate) fn present(&self, tombstones: Tombstones) -> Result<Present, Error> {
+    pub(crate) fn present(&self, tombstones: &Tombstones) -> Result<Present, Error> {
         if self.is_directory {
             return Err(Error::IsDirectory);
         }
-        match fs::metadata(&self.path) {
-            Ok(metadata) if metadata.is_dir() => Err(Error::IsDirectory),
-            Ok(metadata) => Ok(Present::File(version::of_file(&metadata))),
+        let found = fs::metadata(&self.path);
+        let found = found.map(|file| (file.is_dir(), version::of_file(&file)));
+        self.known(found, tombstones)
+    }
+
+    /// The same, looked for in the directory that the target lies in.
+    pub(super) fn present_in(
+        &self,
+        directory: &Dir,
+        tombstones: &Tombstones,
+    ) -> Result<Present, Error> {
+        let found = directory.stat(self.name());
+        let of_mtime = |(seconds, rest)| version::of_mtime(seconds, rest);
+        self.known(found.map(|file| (file.is_dir, of_mtime(file.modified))), tombstones)
+    }
+
+    /// `found`: what is there is a directory, and its version.
+    fn known(
+        &self,
+        found: io::Result<(bool, u64)>,
+        tombstones: &Tombstones,
+    ) -> Result<Present, Error> {
+        match found {
+            Ok((true, _)) => Err(Error::IsDirectory),
+            Ok((false, version)) => Ok(Present::File(version)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let buried = tombstones.get(&self.path);
                 let buried = buried.map_err(Error::io("readlink", &self.path))?;

@@ -1,5 +1,6 @@
 //! A file that is being written, until it takes its place.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -7,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use super::directory::{below_file, create_directory};
+use super::directory::below_file;
 use super::path::{Target, RESERVED};
 use crate::error::Error;
-use crate::nginx::{self, worker};
+use crate::nginx::{self, worker, Dir};
 
 /// Files are for everybody to read: streaming servers read them from the disk.
 const FILE_MODE: u32 = 0o644;
@@ -19,8 +20,17 @@ const FILE_MODE: u32 = 0o644;
 /// system can do that; then nothing is left of it when the worker is killed.
 pub(crate) struct Temporary {
     file: Arc<File>,
-    /// Where it could not do without.
-    name: Option<PathBuf>,
+    name: Name,
+}
+
+/// What a temporary file is called.
+enum Name {
+    /// Nothing.
+    None,
+    /// This, where it could not do without.
+    Path(PathBuf),
+    /// This, in the target's own directory, which cannot be removed meanwhile.
+    In(Dir, OsString),
 }
 
 impl Temporary {
@@ -37,24 +47,21 @@ impl Temporary {
         Err(Error::io("open", &target.root)(missing))
     }
 
-    /// Creates the file with a name, in the target's own directory, which is made if need be.
-    pub(super) fn create_beside(target: &Target) -> Result<Temporary, Error> {
-        let directory = target.directory();
-        match Temporary::create_named(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_directory(target, directory)?;
-                Temporary::create_named(directory).map_err(Error::io("open", directory))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Error::io("open", directory)(error))
-            }
-            other => other.map_err(below_file("open", directory)),
-        }
+    /// Creates the file with a name, in the target's own directory; none if that is missing.
+    pub(super) fn create_beside(target: &Target) -> Result<Option<Temporary>, Error> {
+        let path = target.directory();
+        let directory = match Dir::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(below_file("open", path))?,
+        };
+        let create = |name: &str| directory.create_new(OsStr::new(name), FILE_MODE);
+        let (file, name) = with_temporary_name(create).map_err(Error::io("open", path))?;
+        Ok(Some(Temporary { file: Arc::new(file), name: Name::In(directory, name.into()) }))
     }
 
     fn create_in(directory: &Path) -> io::Result<Temporary> {
         match nginx::unnamed_file(directory, FILE_MODE) {
-            Ok(file) => Ok(Temporary { file: Arc::new(file), name: None }),
+            Ok(file) => Ok(Temporary { file: Arc::new(file), name: Name::None }),
             Err(error) => match error.raw_os_error() {
                 // EISDIR: a kernel or file system that takes O_TMPFILE for O_DIRECTORY.
                 Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => {
@@ -68,8 +75,16 @@ impl Temporary {
     fn create_named(directory: &Path) -> io::Result<Temporary> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(FILE_MODE);
-        let (file, name) = with_temporary_name(directory, |name| options.open(name))?;
-        Ok(Temporary { file: Arc::new(file), name: Some(name) })
+        let (file, name) = with_temporary_name(|name| options.open(directory.join(name)))?;
+        Ok(Temporary { file: Arc::new(file), name: Name::Path(directory.join(name)) })
+    }
+
+    /// The target's own directory, where this is a file in it.
+    pub(super) fn beside(&self) -> Option<&Dir> {
+        match &self.name {
+            Name::In(directory, _) => Some(directory),
+            _ => None,
+        }
     }
 
     /// The file, to be written and sent.
@@ -96,33 +111,38 @@ impl Temporary {
 
     /// Gives the file the target's name; `exists`: something seems to have it.
     pub(super) fn rename(&mut self, target: &Target, exists: bool) -> io::Result<()> {
-        if self.name.is_none() {
-            if !exists {
-                match nginx::link(&self.file, &target.path) {
-                    // Something that stat() does not see: a symbolic link to nothing.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    other => return other,
-                }
+        if let (Name::None, false) = (&self.name, exists) {
+            match nginx::link(&self.file, &target.path) {
+                // Something that stat() does not see: a symbolic link to nothing.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => return other,
             }
-            // link() takes no name that is in use, rename() does.
-            let directory = target.directory();
-            let ((), name) = with_temporary_name(directory, |name| nginx::link(&self.file, name))?;
-            self.name = Some(name);
         }
-        if let Some(name) = &self.name {
-            fs::rename(name, &target.path)?;
-            self.name = None;
+        match &self.name {
+            Name::None => {
+                // link() takes no name that is in use, rename() does.
+                let directory = target.directory();
+                let link = |name: &str| nginx::link(&self.file, &directory.join(name));
+                let ((), name) = with_temporary_name(link)?;
+                self.name = Name::Path(directory.join(name));
+                return self.rename(target, exists);
+            }
+            Name::Path(name) => fs::rename(name, &target.path)?,
+            Name::In(directory, name) => directory.rename(name, target.name())?,
         }
+        self.name = Name::None;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            // What cannot be removed is found by its name when this worker has ended.
-            _ = fs::remove_file(name);
-        }
+        // What cannot be removed is found by its name when this worker has ended.
+        _ = match &self.name {
+            Name::None => Ok(()),
+            Name::Path(name) => fs::remove_file(name),
+            Name::In(directory, name) => directory.remove(name),
+        };
     }
 }
 
@@ -135,9 +155,8 @@ pub(crate) fn is_temporary_of(name: &[u8], worker: &str) -> bool {
 /// Has `create` make something under a name that nothing has, and that tells the worker: what it
 /// leaves when it is killed is found by that.
 pub(super) fn with_temporary_name<T>(
-    directory: &Path,
-    create: impl Fn(&Path) -> io::Result<T>,
-) -> io::Result<(T, PathBuf)> {
+    create: impl Fn(&str) -> io::Result<T>,
+) -> io::Result<(T, String)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     const TRIES: usize = 1000;
 
@@ -145,7 +164,7 @@ pub(super) fn with_temporary_name<T>(
     let mut result = Err(io::Error::from_raw_os_error(libc::EEXIST));
     for _ in 0..TRIES {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = directory.join(format!("{reserved}{}.{number}", worker::name()));
+        let name = format!("{reserved}{}.{number}", worker::name());
         result = create(&name).map(|made| (made, name));
         match &result {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -6,37 +6,49 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{symlink, DirBuilderExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::directory::sync_directory;
 use super::temporary::with_temporary_name;
-use crate::nginx::Md5;
+use crate::nginx::{Dir, Md5};
 
 /// A directory of tombstones.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tombstones(&'static Path);
+#[derive(Clone)]
+pub(crate) struct Tombstones {
+    path: &'static Path,
+    /// The same, open: each PUT of a new file looks into it.
+    directory: Option<Arc<Dir>>,
+}
 
 impl Tombstones {
-    pub(crate) fn new(directory: &'static Path) -> Tombstones {
-        Tombstones(directory)
+    pub(crate) fn new(path: &'static Path) -> Tombstones {
+        Tombstones { path, directory: Dir::open(path).ok().map(Arc::new) }
     }
 
     /// The version of the DELETE that the file at `path` has got last, if it is remembered.
-    pub(super) fn get(self, path: &Path) -> io::Result<Option<u64>> {
-        match fs::read_link(self.name(path)) {
-            Ok(text) => Ok(text.to_str().and_then(|text| text.parse().ok())),
+    pub(super) fn get(&self, path: &Path) -> io::Result<Option<u64>> {
+        let name = name(path);
+        let text = match &self.directory {
+            Some(directory) => directory.read_link(&name),
+            None => {
+                fs::read_link(self.path.join(name)).map(|text| text.into_os_string().into_vec())
+            }
+        };
+        match text {
+            Ok(text) => Ok(String::from_utf8(text).ok().and_then(|text| text.parse().ok())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Remembers that the file at `path` was deleted; with `sync`, on the disk.
-    pub(super) fn put(self, path: &Path, version: u64, sync: bool) -> io::Result<()> {
-        let name = self.name(path);
-        let directory = name.parent().unwrap_or(self.0);
+    pub(super) fn put(&self, path: &Path, version: u64, sync: bool) -> io::Result<()> {
+        let name = self.path.join(name(path));
+        let directory = name.parent().unwrap_or(self.path);
         let text = version.to_string();
         let make = |name: &Path| symlink(&text, name);
         match make(&name) {
@@ -49,13 +61,13 @@ impl Tombstones {
                     _ => make(&name)?,
                 }
                 if sync {
-                    sync_directory(self.0)?;
+                    sync_directory(self.path)?;
                 }
             }
             // An older one is there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let ((), new) = with_temporary_name(directory, make)?;
-                fs::rename(new, &name)?;
+                let ((), new) = with_temporary_name(|new| make(&directory.join(new)))?;
+                fs::rename(directory.join(new), &name)?;
             }
             Err(error) => return Err(error),
         }
@@ -65,18 +77,10 @@ impl Tombstones {
         }
     }
 
-    fn name(self, path: &Path) -> PathBuf {
-        let mut sum = Md5::new();
-        sum.update(path.as_os_str().as_bytes());
-        let digits: String = sum.finish().iter().map(|byte| format!("{byte:02x}")).collect();
-        let (directory, rest) = digits.split_at(2);
-        self.0.join(directory).join(rest)
-    }
-
     /// Forgets those of one of the 256 directories that were made before `time`, and what a killed
     /// worker has left there.
-    pub(crate) fn expire(self, directory: u8, time: SystemTime) -> io::Result<()> {
-        let directory = self.0.join(format!("{directory:02x}"));
+    pub(crate) fn expire(&self, directory: u8, time: SystemTime) -> io::Result<()> {
+        let directory = self.path.join(format!("{directory:02x}"));
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
@@ -90,4 +94,16 @@ impl Tombstones {
         }
         Ok(())
     }
+}
+
+/// XX/REST for the file at `path`.
+fn name(path: &Path) -> String {
+    let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
+    let mut sum = Md5::new();
+    sum.update(path.as_os_str().as_bytes());
+    let bytes = sum.finish();
+    let mut name: String =
+        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect();
+    name.insert(2, '/');
+    name
 }

@@ -83,8 +83,13 @@ pub(crate) fn to_header(version: u64) -> Vec<u8> {
 
 /// The version of a file that is there.
 pub(super) fn of_file(metadata: &Metadata) -> u64 {
-    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
-    let rest = u64::try_from(metadata.mtime_nsec()).unwrap_or(0);
+    of_mtime(metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// The version that an mtime is: seconds, and nanoseconds.
+pub(super) fn of_mtime(seconds: i64, rest: i64) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let rest = u64::try_from(rest).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
