@@ -162,7 +162,7 @@ class Plan:
         dice = self.dice(f"client {client}")
         if client in ONCE:
             for path in self.once[ONCE.index(client) :: len(ONCE)]:
-                yield path, "PUT", dice.randint(1, 20000), "length", True, dice.expovariate(1 / 0.01), dice.random()
+                yield path, "PUT", dice.randint(1, 3000), "length", True, dice.expovariate(1 / 0.01), dice.random()
                 if dice.random() < 0.1:
                     yield path, "DELETE", 0, "length", True, 0, dice.random()
             return

@@ -124,8 +124,9 @@ pub unsafe fn every(
         (*event).handler = Some(tick);
         (*event).log = (*cycle).log;
         (*event).set_cancelable(1);
-        // Workers start together; they should not look together.
-        ngx_add_timer(event, 1 + random(interval as u64) as ngx_msec_t);
+        // Soon, for there may be something left to do; but workers start together, and should not
+        // look together.
+        ngx_add_timer(event, 1 + random(interval as u64 / 10) as ngx_msec_t);
         Ok(Clock(event))
     }
 }

@@ -116,7 +116,9 @@ sub child ($address, $answer = sub ($) { }) {
             my $said = $answer->(\%request) // { HEAD => 404, PUT => 201, DELETE => 200, GET => 404 }->{$method};
             record($file, sprintf "%.3f < %s %s\n", time, $method, $path);
             return if $said eq 'close';
-            $said = "HTTP/1.1 $said \r\nContent-Length: 0\r\n\r\n" if $said =~ /^\d+$/;
+            # A node that has what it is asked for says in which version.
+            my $own = $said eq '204' ? "Filedist-Version: $version\r\n" : '';
+            $said = "HTTP/1.1 $said \r\n${own}Content-Length: 0\r\n\r\n" if $said =~ /^\d+$/;
             syswrite $c, $said;
             ($got) = ('');
         }
