@@ -13,7 +13,9 @@ mod pace;
 use std::time::Duration;
 
 use crate::conf::MainConf;
-use crate::nginx::{worker, Level};
+use crate::error::Error;
+use crate::nginx::{worker, Level, Request};
+use crate::store;
 
 /// How often a worker looks after its children.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -54,4 +56,18 @@ pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
             }
         }
     }
+}
+
+/// Lends `state` to a step of long work that may wait for a disk; it comes back with what the step
+/// says.
+async fn lend<S: Send + 'static, T: Send + 'static>(
+    r: Request,
+    mut state: S,
+    step: impl FnOnce(&mut S) -> T + Send + 'static,
+) -> Result<(S, T), Error> {
+    store::blocking(r, move || {
+        let said = step(&mut state);
+        Ok((state, said))
+    })
+    .await
 }

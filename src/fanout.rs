@@ -9,7 +9,7 @@ use core::task::Poll;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 pub(crate) use change::{Change, Verb, Via};
 use delivery::Delivery;
@@ -136,22 +136,25 @@ impl Fanout {
         let mut queued = false;
         for delivery in &mut self.deliveries {
             let name = delivery.child.name();
+            let to_log = self.accepted && !delivery.recorded;
             let reason = match delivery.end(&self.change) {
                 None => {
                     all = false;
                     continue;
                 }
-                Some(End::Failed(reason)) => Some(reason.clone()),
-                Some(End::Queued) => Some("queued".into()),
-                Some(End::Delivered(_)) => None,
+                Some(End::Failed(reason)) if to_log => Some(reason.clone()),
+                Some(End::Queued) if to_log => {
+                    queued = true;
+                    Some("queued".into())
+                }
+                Some(_) => None,
             };
             let Some(site) = self.site else { continue };
-            if let (Some(reason), true, false) = (&reason, self.accepted, delivery.recorded) {
+            if let Some(reason) = reason {
                 delivery.recorded = true;
-                queued |= reason == "queued";
                 let time = now();
                 self.unsynced.push((name, time));
-                self.failed |= !log_missing(&self.r, site, &self.change, name, reason, time);
+                self.failed |= !log_missing(&self.r, site, &self.change, name, &reason, time);
             }
             if delivery.take_answered() {
                 site.answered(name);
@@ -239,7 +242,7 @@ pub(crate) async fn ask(
     .await
 }
 
-fn sync(logs: &Path, lines: &[(&'static [u8], [u32; 6])]) -> io::Result<()> {
+fn sync(logs: &Path, lines: &Lines) -> io::Result<()> {
     lines.iter().try_for_each(|(child, time)| missing_log::sync(logs, child, time))
 }
 
@@ -300,6 +303,5 @@ fn log_missing(
 
 /// The time of an entry of a missing log.
 pub(crate) fn now() -> [u32; 6] {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    nginx::utc(since.as_secs() as i64)
+    nginx::utc(SystemTime::now())
 }

@@ -99,13 +99,4 @@ fn commit(conf: &LocConf, change: &Change) -> Result<Commit, Error> {
     Ok(Commit { tombstones: site.tombstones(), journal, fsync })
 }
 
-/// Runs `work` where it may wait for a disk.
-async fn blocking<T: Send + 'static>(
-    r: Request,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
-}
-
 const NOT_CONFIGURED: Error = Error::Internal("no state directory");
-const NOT_RUN: Error = Error::Internal("the thread pool did not run a job");

@@ -20,3 +20,17 @@ pub(crate) use remove::{remove, Removed};
 pub(crate) use temporary::{is_temporary_of, Temporary};
 pub(crate) use tombstone::Tombstones;
 pub(crate) use version::{to_header, Wanted};
+
+use crate::error::Error;
+use crate::nginx::{self, Request};
+
+/// What has become of a job that the thread pool did not take or did not finish.
+pub(crate) const NOT_RUN: Error = Error::Internal("the thread pool did not run a job");
+
+/// Runs `work` where it may wait for a disk.
+pub(crate) async fn blocking<T: Send + 'static>(
+    r: Request,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
+}

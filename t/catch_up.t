@@ -84,10 +84,6 @@ sub missed ($path, $content, $version = $old) {
     return entry('PUT', $path, $version);
 }
 
-sub error_log_has ($pattern) {
-    return poll_until(sub { slurp(server_root() . '/logs/error.log') =~ $pattern }, 6);
-}
-
 # Each request that was sent, in order.
 sub all_requests () { return join ', ', requests() }
 

@@ -3,6 +3,7 @@
 
 use v5.36;
 use Filedist;
+use Filedist::Tree qw(answer client leaf names slurp);
 
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
@@ -14,17 +15,6 @@ worker_connections(256);
 
 # C1 and C2 are nodes in the same nginx, S a child that the block scripts, H2 the root over HTTP/2.
 $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 S H2 DEAD);
-
-sub leaf ($name) {
-    return <<~END;
-        server {
-            listen 127.0.0.1:\$TEST_NGINX_\U$name\E;
-            filedist_state \$TEST_NGINX_DATA/$name-state;
-            filedist_name $name;
-            location / { filedist on; root \$TEST_NGINX_DATA/$name; client_max_body_size 0; }
-        }
-        END
-}
 
 sub upstream (@servers) { return "upstream children { @{[ map \"server 127.0.0.1:$_ max_fails=0;\", @servers ]} filedist_fanout; }\n" }
 
@@ -105,25 +95,11 @@ sub child ($seconds = 0) {
     POSIX::_exit(0);
 }
 
-sub client () {
-    return IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port(), Timeout => 3) // die "connect: $!";
-}
-
 sub put ($path, $length, $body, $more = '') {
     my $socket = client();
     my $bytes = "PUT $path HTTP/1.1\r\nHost: x\r\nContent-Length: $length\r\n$more\r\n$body";
     while (length $bytes) { substr $bytes, 0, syswrite($socket, $bytes) // last, '' }
     return $socket;
-}
-
-sub answer ($socket) {
-    my $got = '';
-    while (1) {
-        vec(my $bits = '', fileno $socket, 1) = 1;
-        last if !select($bits, undef, undef, 5) || !sysread $socket, $got, 65536, length $got;
-        last if $got =~ /\r\n\r\n/ && $got =~ /^Content-Length: (\d+)/mi && length($got) - index($got, "\r\n\r\n") - 4 >= $1;
-    }
-    return $got;
 }
 
 sub leave ($socket, $how) {
@@ -153,20 +129,9 @@ sub descriptors () {
     return $count;
 }
 
-sub slurp ($file) {
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    return <$in> // '';
-}
-
 sub missing_log () {
     my @files = glob data_dir() . '/state/missing/*/*.log.html';
     return join '', map { slurp($_) } @files;
-}
-
-sub names ($directory) {
-    opendir my $handle, data_dir() . "/$directory" or return;
-    return sort grep { !/^\.\.?$/ } readdir $handle;
 }
 
 # The next request on another connection is served, and no descriptor is left open.

@@ -3,6 +3,7 @@
 
 use v5.36;
 use Filedist;
+use Filedist::Tree qw(answer client leaf names slurp upstream);
 
 use Digest::MD5 qw(md5_hex);
 use Socket qw(AF_INET AF_INET6 SOCK_STREAM getaddrinfo);
@@ -15,20 +16,6 @@ worker_connections(1024);
 
 # C1 to C3 are nodes, S is a child that the block scripts.
 $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 C3 S);
-
-sub leaf ($name, $listen = "127.0.0.1:\$TEST_NGINX_\U$name", $more = '') {
-    return <<~END;
-        server {
-            listen $listen;
-            filedist_state \$TEST_NGINX_DATA/$name-state;
-            filedist_name $name;
-            location / { filedist on; root \$TEST_NGINX_DATA/$name; client_max_body_size 0; }
-            $more
-        }
-        END
-}
-
-sub upstream (@servers) { return "upstream children { @{[ map \"server $_;\", @servers ]} filedist_fanout; }\n" }
 
 our $two_children = leaf('c1') . leaf('c2') . upstream('127.0.0.1:$TEST_NGINX_C1', '127.0.0.1:$TEST_NGINX_C2');
 our $scripted = upstream('127.0.0.1:$TEST_NGINX_S');
@@ -142,12 +129,6 @@ sub notes ()    { return read_data('notes')    // '' }
 
 sub missing_log () { return join '', map { slurp($_) } glob data_dir() . '/state/missing/*/*.log.html' }
 
-sub slurp ($file) {
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    return <$in> // '';
-}
-
 # The large file is on each of these nodes, and nothing else.
 sub everywhere (@nodes) {
     my $wanted = md5_hex($large);
@@ -158,29 +139,9 @@ sub everywhere (@nodes) {
     is(missing_log(), '', 'nothing is missing');
 }
 
-sub names ($directory) {
-    opendir my $handle, data_dir() . "/$directory" or return;
-    return grep { !/^\.\.?$/ } readdir $handle;
-}
-
 sub addresses_of ($name) {
     my ($error, @found) = getaddrinfo($name, 80, { socktype => SOCK_STREAM });
     return map { $_->{family} } @found;
-}
-
-# A connection of the test's own, for what takes more than one.
-sub client () {
-    return IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port(), Timeout => 3) // die "connect: $!";
-}
-
-sub answer ($socket) {
-    my $got = '';
-    while (1) {
-        vec(my $bits = '', fileno $socket, 1) = 1;
-        last if !select($bits, undef, undef, 5) || !sysread $socket, $got, 65536, length $got;
-        last if $got =~ /\r\n\r\n/ && $got =~ /^Content-Length: (\d+)/mi && length($got) - index($got, "\r\n\r\n") - 4 >= $1;
-    }
-    return $got;
 }
 
 run_tests();

@@ -2,6 +2,7 @@
 
 use v5.36;
 use Filedist;
+use Filedist::Tree qw(leaf names);
 
 use Digest::MD5 qw(md5_hex);
 use Time::HiRes qw(sleep time);
@@ -14,17 +15,6 @@ worker_connections(512);
 
 # C1 and C2 are nodes, S is a child that the block scripts, nothing listens on DEAD.
 $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 S DEAD);
-
-sub leaf ($name) {
-    return <<~END;
-        server {
-            listen 127.0.0.1:\$TEST_NGINX_\U$name\E;
-            filedist_state \$TEST_NGINX_DATA/$name-state;
-            filedist_name $name;
-            location / { filedist on; root \$TEST_NGINX_DATA/$name; client_max_body_size 0; }
-        }
-        END
-}
 
 sub upstream (@servers) { return "upstream children { @{[ map \"server 127.0.0.1:\$TEST_NGINX_$_;\", @servers ]} filedist_fanout; }\n" }
 
@@ -179,11 +169,6 @@ sub missing_log () {
         $text .= <$in> // '';
     }
     return $text;
-}
-
-sub names ($directory) {
-    opendir my $handle, data_dir() . "/$directory" or return;
-    return sort grep { !/^\.\.?$/ } readdir $handle;
 }
 
 run_tests();

@@ -53,21 +53,12 @@ sub journals ($state = 'state') { return map { data_dir() . "/$state/journal/$_"
 # The lines of intents that are open.
 sub open_intents ($state = 'state') { return grep { !/^#/ } map { split /^/, slurp($_) } journals($state) }
 
-# A child that never answers a change.
-sub hang ($address) {
-    child($address, sub ($r) { sleep 60 if $r->{method} =~ /PUT|DELETE/ && !-e data_dir() . '/go'; undef });
-}
-
 # A request whose answer nobody waits for.
 sub begin ($method, $path, $body = undef, @headers) {
     my $socket = client();
     push @headers, 'Content-Length: ' . length $body if defined $body && !grep {/^Content-Length/} @headers;
     $socket->printflush(join "\r\n", "$method $path HTTP/1.1", 'Host: x', @headers, '', $body // '');
     return $socket;
-}
-
-sub error_log_has ($pattern) {
-    return poll_until(sub { slurp(server_root() . '/logs/error.log') =~ $pattern }, 6);
 }
 
 sub unprivileged () { return $> || $ENV{TEST_NGINX_WORKER_USER} }

@@ -4,6 +4,7 @@
 
 use v5.36;
 use Filedist;
+use Filedist::Tree qw(slurp);
 
 use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF);
 use Time::HiRes qw(sleep time);
@@ -117,12 +118,6 @@ sub black_hole () {
 }
 
 sub missing_log () { return join '', map { slurp($_) } glob data_dir() . '/state/missing/*/*.log.html' }
-
-sub slurp ($file) {
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    return <$in> // '';
-}
 
 # The receipt and the missing log have one line on the bad child, and this node and the good child have the file.
 sub failed_with ($receipt, $reason, $path = '/a') {

@@ -2,6 +2,7 @@
 
 use v5.36;
 use Filedist;
+use Filedist::Tree qw(leaf slurp);
 
 use Time::HiRes qw(sleep time);
 
@@ -14,17 +15,6 @@ workers(2);
 worker_connections(256);
 
 $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2);
-
-sub leaf ($name) {
-    return <<~END;
-        server {
-            listen 127.0.0.1:\$TEST_NGINX_\U$name\E;
-            filedist_state \$TEST_NGINX_DATA/$name-state;
-            filedist_name $name;
-            location / { filedist on; root \$TEST_NGINX_DATA/$name; client_max_body_size 0; }
-        }
-        END
-}
 
 add_block_preprocessor(sub ($block) {
     if (!defined $block->request) {
@@ -53,12 +43,6 @@ add_block_preprocessor(sub ($block) {
         }
         END
 });
-
-sub slurp ($file) {
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    return <$in> // '';
-}
 
 sub conf_file ()  { return server_root() . '/conf/nginx.conf' }
 sub master ()     { return slurp(server_root() . '/logs/nginx.pid') =~ s/\s+//gr }
@@ -200,7 +184,8 @@ my $conf = slurp(conf_file());
 open my $out, '>', conf_file() or die $!;
 print $out $conf =~ s/filedist_fanout;//r;
 close $out;
-my @before = processes();
+my @before;
+ok(poll_until(sub { 2 == (@before = processes()) }), 'two workers');
 kill HUP => master();
 ok(poll_until(sub { slurp(server_root() . '/logs/error.log') =~ /\[emerg\].*filedist_fanout/ }), 'the log says why');
 sleep 0.1;

@@ -3,9 +3,10 @@
 use std::fs::{self, ReadDir};
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::entry::INTERRUPTED;
+use super::lend;
 use crate::conf::{MainConf, Site};
 use crate::error::Error;
 use crate::fanout;
@@ -113,11 +114,7 @@ async fn walk(r: Request, roots: Vec<PathBuf>, workers: Vec<String>) -> Result<(
     let alarm = Alarm::new(r);
     let mut walk = Walk { roots, workers, open: Vec::new() };
     loop {
-        let step = nginx::offload(r, move || {
-            let more = walk.step();
-            (walk, more)
-        });
-        let Ok((again, more)) = step.await else { return Ok(()) };
+        let (again, more) = lend(r, walk, Walk::step).await?;
         if !more? {
             return Ok(());
         }
@@ -182,8 +179,7 @@ pub(super) fn forget(site: &'static Site) {
     _ = detached::start(server, b"", move |r| async move {
         let forget = move || {
             let Some(time) = SystemTime::now().checked_sub(REMEMBERED) else { return Ok(()) };
-            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-            if missing_log::has_older(logs, nginx::utc(since.as_secs() as i64)) {
+            if missing_log::has_older(logs, nginx::utc(time)) {
                 return Ok(());
             }
             tombstones.expire(directory, time)

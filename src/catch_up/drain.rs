@@ -10,11 +10,12 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::entry::{self, Outcome};
+use super::lend;
 use super::pace::Pace;
 use crate::conf::{Child, Site};
 use crate::error::Error;
 use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
-use crate::nginx::{self, detached, worker, Alarm, Level, Request};
+use crate::nginx::{detached, worker, Alarm, Level, Request};
 
 /// Entries that are read at a time.
 const BATCH: usize = 64;
@@ -173,10 +174,7 @@ impl Drain {
         let mut reader = Reader::open(self.site.directories().missing, child.name());
         let mut skip = child.skip.get();
         loop {
-            let read = nginx::offload(self.r, move || {
-                let batch = reader.next(BATCH);
-                (reader, batch)
-            });
+            let read = lend(self.r, reader, |reader| reader.next(BATCH));
             let Ok((again, batch)) = read.await else { return End::Stopped };
             reader = again;
             let Batch { entries, end } = match batch {
@@ -258,10 +256,7 @@ impl Drain {
     async fn tidy(&self) -> io::Result<u64> {
         let mut tidy = Tidy::open(self.site.directories().missing, self.child.name());
         loop {
-            let step = nginx::offload(self.r, move || {
-                let done = tidy.step();
-                (tidy, done)
-            });
+            let step = lend(self.r, tidy, Tidy::step);
             let Ok((again, done)) = step.await else { return Ok(1) };
             if done? {
                 return Ok(again.survivors());

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
 use crate::nginx::{self, worker, Alarm, Ask, Child, Request, Source};
-use crate::store::{Present, Target, Temporary, Tombstones};
+use crate::store::{self, Present, Target, Temporary, Tombstones};
 
 /// What became of an entry.
 pub(super) enum Outcome {
@@ -71,23 +71,22 @@ pub(super) async fn deliver(
     pace: &Rc<Pace>,
 ) -> Outcome {
     let conf: &'static LocConf = r.conf();
-    let children = conf.upstream().map(|upstream| upstream.children()).unwrap_or_default();
-    let Some(site) = conf.site().filter(|_| children.iter().any(|c| c.name() == child)) else {
+    let children: Vec<Child> = conf.upstream().map(|u| u.children()).unwrap_or_default();
+    let position = children.iter().position(|other| other.name() == child);
+    let (Some(site), Some(position)) = (conf.site(), position) else {
         return Kept("its location has no such child any more".into());
     };
-    let (target, others): (_, Vec<Child>) = match Target::of(&r) {
+    let target = match Target::of(&r) {
         Err(error) => return Kept(error.to_string()),
-        Ok(target) => (target, children),
+        Ok(target) => target,
     };
-    let (mut others, child): (Vec<Child>, Vec<Child>) =
-        others.into_iter().partition(|other| other.name() != child);
+    let mut others = children;
+    let child = others.swap_remove(position);
     others.sort_by_key(|_| worker::random(u64::MAX));
-    let Some(child) = child.into_iter().next() else { return Done };
     let entry = Entry { r, conf, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());
-    let local = nginx::offload(r, move || Local::of(&looked_at, &tombstones)).await;
-    match local.unwrap_or(Err(Error::Internal("the thread pool did not run a job"))) {
+    match store::blocking(r, move || Local::of(&looked_at, &tombstones)).await {
         Err(error) => Kept(error.to_string()),
         Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
         // What is in it was stored by changes of its own; a file in its place has to go first.
@@ -155,14 +154,17 @@ impl Entry<'_> {
 
     async fn delete(&self, version: u64) -> Outcome {
         let change = self.change(Verb::Delete, version);
-        let answer =
-            fanout::ask(self.r, &self.child, &change, &Ask::Delete, || fanout::Pace::Same).await;
-        match answer {
+        match self.ask(&self.child, &change, &Ask::Delete).await {
             // The child has a directory with something in it: the change is of a time when there
             // was a file, or this node has evicted what is in it.
             Some(answer) if answer.status == 409 && answer.from_child => Done,
             answer => self.outcome(&change, answer),
         }
+    }
+
+    /// Asks something that is sent at once, or has no body.
+    async fn ask(&self, child: &Child, change: &Change, ask: &Ask) -> Option<nginx::Answer> {
+        fanout::ask(self.r, child, change, ask, || fanout::Pace::Same).await
     }
 
     fn outcome(&self, change: &Change, answer: Option<nginx::Answer>) -> Outcome {
@@ -177,7 +179,7 @@ impl Entry<'_> {
 
     /// The child has this version, or a newer one.
     async fn has(&self, change: &Change) -> Result<bool, Outcome> {
-        match fanout::ask(self.r, &self.child, change, &Ask::Head, || fanout::Pace::Same).await {
+        match self.ask(&self.child, change, &Ask::Head).await {
             None => Err(Kept("no memory".into())),
             Some(answer) if !answer.from_child => Err(self.outcome(change, Some(answer))),
             Some(answer) => {
@@ -201,21 +203,15 @@ impl Entry<'_> {
                 return Kept("not finished".into());
             }
             let target = target.clone();
-            let temporary = nginx::offload(self.r, move || Temporary::create(&target)).await;
-            let file = match temporary {
-                Ok(Ok(temporary)) => Arc::clone(temporary.file()),
-                Ok(Err(error)) => return Kept(error.to_string()),
-                Err(_) => return Kept("no thread".into()),
+            let file = match store::blocking(self.r, move || Temporary::create(&target)).await {
+                Ok(temporary) => Arc::clone(temporary.file()),
+                Err(error) => return Kept(error.to_string()),
             };
             let ask = Ask::Get(Arc::clone(&file));
-            let Some(answer) =
-                fanout::ask(self.r, other, &change, &ask, || fanout::Pace::Same).await
-            else {
+            let Some(answer) = self.ask(other, &change, &ask).await else {
                 return Kept("no memory".into());
             };
-            let version =
-                answer.version.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
-            match (answer.status, answer.from_child, version) {
+            match (answer.status, answer.from_child, number(answer.version)) {
                 (200, true, Some(version)) if answer.whole && version >= self.missed.version => {
                     let Ok(metadata) = file.metadata() else { return Kept("fstat".into()) };
                     return self.put(file, version, metadata.len()).await;

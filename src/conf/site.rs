@@ -105,8 +105,8 @@ impl Site {
         self.stuck.set(true);
     }
 
-    /// Looks after the journal. One with such an intent is given up: when the changes that are under way have ended, any
-    /// worker takes it over, and writes what is missing.
+    /// Looks after the journal. One with such an intent is given up: when the changes that are under
+    /// way have ended, any worker takes it over, and writes what is missing.
     pub(crate) fn tidy_journal(&self) {
         if self.stuck.take() {
             self.journal.take();
@@ -199,7 +199,7 @@ impl Child {
         self.state.pending.store(true, Relaxed);
     }
 
-    /// The attempt ended before it failed or succeeded: this worker is to exit.
+    /// Its log may have entries that nobody has tried: whoever looks next does.
     pub(crate) fn leave(&self) {
         self.state.pending.store(true, Relaxed);
     }

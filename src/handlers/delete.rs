@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{blocking, commit, receipt};
+use super::{commit, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
@@ -29,7 +29,7 @@ pub(super) async fn handle(
     let target = Target::of(&r)?;
     let wanted = Wanted::of_header(r.header("filedist-version"))?;
     let commit = commit(conf, change)?;
-    let removed = blocking(r, move || store::remove(&target, wanted, commit)).await?;
+    let removed = store::blocking(r, move || store::remove(&target, wanted, commit)).await?;
     change.set_version(removed.version);
 
     let (status, outcome) = match removed.what {

@@ -4,7 +4,7 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use super::{blocking, commit, receipt, NOT_RUN};
+use super::{commit, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
@@ -27,7 +27,7 @@ pub(super) async fn handle(
     if small.is_none() || r.expects_continue() {
         // A refusal is known before the client sends the body, and what is here already needs none.
         let (target, tombstones) = (target.clone(), commit.tombstones.clone());
-        let present = blocking(r, move || target.present(&tombstones)).await?.version();
+        let present = store::blocking(r, move || target.present(&tombstones)).await?.version();
         let version = wanted.over(present);
         if let Some(present) = present.filter(|&present| present >= version) {
             change.set_version(version);
@@ -94,7 +94,7 @@ impl Put<'_> {
         let Put { r, conf, change, commit, target, wanted } = self;
         target.check_symlinks(&r)?;
         let put = move |bytes: &[u8]| store::put(&target, bytes, wanted, commit);
-        let committed = body.offload(put).await.unwrap_or(Err(NOT_RUN))?;
+        let committed = body.offload(put).await.unwrap_or(Err(store::NOT_RUN))?;
         change.set_version(committed.version);
         Ok(deliver(r, conf, change, committed, body.source()))
     }
@@ -107,7 +107,7 @@ impl Put<'_> {
     ) -> Result<Stored, Error> {
         let r = self.r;
         let target = self.target.clone();
-        let temporary = blocking(r, move || Temporary::create(&target)).await?;
+        let temporary = store::blocking(r, move || Temporary::create(&target)).await?;
         let mut upload = Upload { source: None, fanout: None, written: 0 };
         while let Some(piece) = upload.during(body.next()).await.map_err(broken)? {
             if let Some(digest) = &mut digest {
@@ -126,7 +126,7 @@ impl Put<'_> {
         let file = temporary.file().clone();
         let Put { r, conf, change, commit, target, wanted } = self;
         target.check_symlinks(&r)?;
-        let publish = blocking(r, move || temporary.publish(&target, wanted, commit));
+        let publish = store::blocking(r, move || temporary.publish(&target, wanted, commit));
         let committed = upload.during(publish).await?;
         change.set_version(committed.version);
         let (length, published) = (upload.written, committed.what);
@@ -204,7 +204,7 @@ impl Upload {
 
     async fn write(&mut self, temporary: &Temporary, piece: Piece) -> Result<(), Error> {
         let write = temporary.write_at(self.written);
-        self.written += self.during(piece.offload(write)).await.unwrap_or(Err(NOT_RUN))?;
+        self.written += self.during(piece.offload(write)).await.unwrap_or(Err(store::NOT_RUN))?;
         Ok(())
     }
 }

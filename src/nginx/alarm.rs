@@ -98,15 +98,24 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let event = self.event.get();
-        // SAFETY: the event is ours; nginx forgets it here.
-        unsafe {
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
+        // SAFETY: the event is ours.
+        unsafe { forget(self.event.get()) };
+    }
+}
+
+/// Takes an event out of nginx's queues.
+///
+/// # Safety
+///
+/// The event is valid.
+pub(super) unsafe fn forget(event: *mut ngx_event_t) {
+    // SAFETY: the caller vouches for the event, and nginx's flags say where it is.
+    unsafe {
+        if (*event).posted() != 0 {
+            ngx_delete_posted_event(event);
+        }
+        if (*event).timer_set() != 0 {
+            ngx_del_timer(event);
         }
     }
 }

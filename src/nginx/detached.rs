@@ -12,6 +12,7 @@ use core::ptr;
 
 use nginx_sys::*;
 
+use super::alarm;
 use super::header_list;
 use super::pool::OutOfMemory;
 use super::reply::Reply;
@@ -303,12 +304,7 @@ unsafe fn free_request(raw: *mut ngx_http_request_t) {
         let c = (*raw).connection;
         ngx_http_free_request(raw, NGX_OK as ngx_int_t);
         for event in [(*c).read, (*c).write] {
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
+            alarm::forget(event);
             (*event).set_active(0);
             (*event).set_ready(0);
         }

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nginx_sys::*;
 
@@ -119,8 +120,9 @@ pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     (rc == NGX_OK as ngx_int_t).then_some(bytes)
 }
 
-/// A UTC time as calendar fields (`ngx_gmtime()`): year, month, day, hour, minute, second.
-pub fn utc(seconds: i64) -> [u32; 6] {
+/// A time since 1970 in UTC as calendar fields (`ngx_gmtime()`): year, month, day, hour, minute, second.
+pub fn utc(time: SystemTime) -> [u32; 6] {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     // SAFETY: the structure is valid as zeroes; nginx fills it.
     unsafe {
         let mut tm: ngx_tm_t = mem::zeroed();

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nginx_sys::*;
 
+use super::alarm;
 use super::log::{self, Level};
 use super::pool::{self, OutOfMemory};
 
@@ -134,16 +135,8 @@ pub unsafe fn every(
 impl Drop for Ticker {
     /// The configuration goes (a reload in single-process mode).
     fn drop(&mut self) {
-        let event = self.event.get();
-        // SAFETY: the event is ours; nginx forgets it here.
-        unsafe {
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
-        }
+        // SAFETY: the event is ours.
+        unsafe { alarm::forget(self.event.get()) };
     }
 }
 
@@ -157,12 +150,7 @@ unsafe extern "C" fn tick(event: *mut ngx_event_t) {
         let interval = ticker.interval;
         if let Ok(mut work) = ticker.work.try_borrow_mut() {
             if catch_unwind(AssertUnwindSafe(&mut *work)).is_err() {
-                ngx_log_error_core(
-                    NGX_LOG_ALERT as ngx_uint_t,
-                    (*event).log,
-                    0,
-                    c"filedist: a worker's task panicked: please report this".as_ptr(),
-                );
+                log(Level::Alert, format_args!("a worker's task panicked: please report this"));
             }
         }
         ngx_add_timer(event, interval * 3 / 4 + random(interval as u64 / 2) as ngx_msec_t);

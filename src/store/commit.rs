@@ -129,7 +129,8 @@ impl Temporary {
         Err(Error::io("rename", &target.path)(gone))
     }
 
-    /// With the lock held; `lock` if the directory may have to be made. The inner error is that of the renaming.
+    /// With the lock held; `lock` if the directory may have to be made. The inner error is that of
+    /// the renaming.
     fn replace_present(
         &mut self,
         target: &Target,

@@ -14,8 +14,8 @@ use IO::Socket::UNIX;
 use POSIX qw(strftime);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(leaf upstream child relay requests sent most_at_once names slurp version_of set_version
-    entry seed_log log_files entries is_drained client answer ask master worker_pids reload kill_worker end_processes);
+our @EXPORT = qw(leaf upstream child hang relay requests sent most_at_once names slurp version_of set_version
+    entry seed_log log_files entries is_drained client answer ask master worker_pids reload kill_worker error_log_has end_processes);
 
 #-------------------------------------------------------------------- configuration
 
@@ -123,6 +123,11 @@ sub child ($address, $answer = sub ($) { }) {
             ($got) = ('');
         }
     });
+}
+
+sub hang ($address) {
+    my $go = Filedist::data_dir() . '/go';
+    child($address, sub ($r) { sleep 60 if $r->{method} =~ /PUT|DELETE/ && !-e $go; undef });
 }
 
 sub record_of_child () { return Filedist::read_data('requests') // '' }
@@ -241,6 +246,10 @@ sub kill_worker ($signal = 'KILL') {
     return Filedist::poll_until(sub { @old <= grep { !$old{$_} } worker_pids() }, 8);
 }
 
+sub error_log_has ($pattern) {
+    return Filedist::poll_until(sub { slurp(Filedist::server_root() . '/logs/error.log') =~ $pattern }, 6);
+}
+
 1;
 
 __END__
@@ -289,6 +298,10 @@ A child at a port or the path of a unix socket. CODE gets each request (method,
 path, head, body, version) and returns a status, a whole answer, C<close>, or
 undef for what a leaf without any file says. It may sleep: each connection has a
 process of its own.
+
+=item hang(ADDRESS)
+
+A child that does not answer a change until there is a file F<go>.
 
 =item relay(FROM, TO)
 
@@ -351,6 +364,10 @@ A connection to the server; what comes on one; a request on one of its own.
 
 The master, and its workers that accept connections. reload() waits until there
 are new ones, as does kill_worker().
+
+=item error_log_has(PATTERN)
+
+Waits until error.log has what matches.
 
 =back
 
