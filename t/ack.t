@@ -11,8 +11,15 @@ no_root_location();
 prepare_dirs(qw(root c1 c2));
 worker_connections(256);
 
-$ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 S T);
-our ($s, $t) = map "127.0.0.1:$ENV{\"TEST_NGINX_$_\"}", qw(S T);
+# Of each block others: after a reload the worker of the block before may still have something for
+# its children.
+our ($s, $t);
+
+sub new_ports () {
+    $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 S T);
+    ($s, $t) = map "127.0.0.1:$ENV{\"TEST_NGINX_$_\"}", qw(S T);
+}
+new_ports();
 
 our $two    = upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_T');
 our $leaves = upstream('127.0.0.1:$TEST_NGINX_C1', '127.0.0.1:$TEST_NGINX_C2') . leaf('c1') . leaf('c2');
@@ -41,6 +48,7 @@ our $large = join '', map sprintf("%015d\n", $_), 1 .. 200_000;
 our $old   = '1763810645123456789';
 
 add_block_preprocessor(sub ($block) {
+    new_ports();
     $block->set_value(http_config => $two) if !defined $block->http_config;
     $block->set_value(config => node())    if !defined $block->config;
     $block->set_value(request    => 'GET /alive');

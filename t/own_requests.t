@@ -14,8 +14,15 @@ workers(1);
 master_on();
 
 # The child that blocks script.
-$ENV{TEST_NGINX_S} = free_port();
-our $s   = "127.0.0.1:$ENV{TEST_NGINX_S}";
+# Of each block another one: after a reload the worker of the block before may still have something
+# for its child.
+our $s;
+
+sub new_ports () {
+    $ENV{TEST_NGINX_S} = free_port();
+    $s = "127.0.0.1:$ENV{TEST_NGINX_S}";
+}
+new_ports();
 our $old = '1763810645123456789';
 
 # The root; what the block gives goes into its location and its server.
@@ -37,6 +44,7 @@ sub node ($location = '', $server = 'filedist_name root;') {
 }
 
 add_block_preprocessor(sub ($block) {
+    new_ports();
     $block->set_value(http_config => ($block->http_config // '') . upstream('127.0.0.1:$TEST_NGINX_S'));
     $block->set_value(config => node()) if !defined $block->config;
     $block->set_value(request    => 'GET /alive');
