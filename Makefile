@@ -8,7 +8,8 @@
 #   TEST_NGINX_BINARY                   the nginx that the tests run, instead of the one installed
 #   TESTS                               the tests to run, instead of all: make test-stock TESTS=t/put.t
 #   DEMO_PORT                           the root's port in the demo; its children take the next two
-#   DESTDIR, MODULES_DIR                where `make install` puts the module
+#   DESTDIR, MODULES_DIR, BINDIR        where `make install` puts module and generator; PREFIX/bin is the
+#                                       default of BINDIR, /usr/local that of PREFIX
 
 ifdef CI
 CARGO_FLAGS ?= --locked
@@ -21,9 +22,10 @@ export FILEDIST_GOAL := $(firstword $(MAKECMDGOALS) build)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 MODULE := target/release/ngx_http_filedist_module.so
+GENERATOR := target/release/nginx.filedist
 
 .PHONY: build
-build: ## Build the module: target/release/ngx_http_filedist_module.so
+build: ## Build the module, and nginx.filedist, the generator, in target/release/
 	@tools/require nginx build
 	@tools/build
 
@@ -80,10 +82,10 @@ bench: ## Measure against stock nginx (benches/)
 	@tools/bench
 
 .PHONY: install
-install: $(MODULE) ## Put the module where the installed nginx looks for modules
+install: $(MODULE) $(GENERATOR) ## Put the module where the installed nginx looks for modules, the generator in PREFIX/bin
 	@tools/install
 
-$(MODULE):
+$(MODULE) $(GENERATOR):
 	@tools/require nginx build
 	@tools/build
 
@@ -99,5 +101,5 @@ clean: demo-stop ## Remove everything that was built
 
 .PHONY: help
 help: ## This list
-	@echo 'make        builds the module; make TARGET, TARGET being one of:'
+	@echo 'make        builds module and generator; make TARGET, TARGET being one of:'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | sed 's/\$$\$$/$$/g' | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'

@@ -7,6 +7,7 @@ REPO=$PWD
 export FILEDIST_STARTED
 unset NGINX                     # nginx would take it for inherited sockets
 MODULE=ngx_http_filedist_module.so
+GENERATOR=nginx.filedist
 
 if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
     BOLD=$'\e[1m' RED=$'\e[31m' PLAIN=$'\e[0m'
