@@ -6,26 +6,48 @@
 //! for each entry ([`entry`]), which sends the present state of the path.
 
 mod adopt;
+mod count;
 mod drain;
 mod entry;
 mod pace;
+mod probe;
+pub(crate) mod provide;
 
 use std::time::Duration;
 
-use crate::conf::MainConf;
-use crate::error::Error;
-use crate::nginx::{worker, Level, Request};
-use crate::store;
+use crate::conf::{Child, MainConf, Site};
+use crate::nginx::{worker, Level};
 
 /// How often a worker looks after its children.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether some worker delivers the child's missing log now.
+pub(crate) fn is_delivering(site: &Site, child: &Child) -> bool {
+    drain::is_locked(&site.lock(child.name()))
+}
+
+/// Entries were put into the child's missing log otherwise than by a delivery that has failed.
+pub(crate) fn appended(site: &Site, child: &Child, entries: u64, bytes: u64) {
+    child.counts().missing.appended(entries, bytes, worker::time());
+    child.leave();
+    site.hurry();
+}
+
+/// Whether everything is being put into the child's missing log.
+pub(crate) fn is_providing(site: &Site, child: &Child) -> bool {
+    site.provide(child.name()).exists()
+}
 
 /// At the start of a worker, before it serves anything.
 pub(crate) fn begin(main: &'static MainConf) {
     for site in main.servers().filter_map(|server| server.site()) {
         adopt::look(main, site);
-        // Somebody may have put lines into a log by hand.
-        site.children().for_each(|child| child.leave());
+        for child in site.children() {
+            // Somebody may have put lines into the log by hand; and a worker that was providing the
+            // child may have been killed.
+            child.leave();
+            child.provide();
+        }
         // Also where nothing is written to it: it tells that this worker lives.
         if let Err(error) = site.journal(false) {
             worker::log(Level::Crit, format_args!("{error}"));
@@ -49,25 +71,21 @@ pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
                 adopt::look(main, site);
                 adopt::forget(site);
             }
+            site.children().filter(|child| child.takes_provision()).for_each(|child| {
+                provide::start(site, child);
+            });
             if site.server().catch_up().enable {
                 site.children().filter(|child| child.is_due()).for_each(|child| {
                     drain::start(site, child);
                 });
+                if thoroughly {
+                    probe::start(site);
+                }
+            } else {
+                let is_new =
+                    |child: &&Child| !child.counts().missing.is_known() && !child.catching_up.get();
+                site.children().filter(is_new).for_each(|child| count::start(site, child));
             }
         }
     }
-}
-
-/// Lends `state` to a step of long work that may wait for a disk; it comes back with what the step
-/// says.
-async fn lend<S: Send + 'static, T: Send + 'static>(
-    r: Request,
-    mut state: S,
-    step: impl FnOnce(&mut S) -> T + Send + 'static,
-) -> Result<(S, T), Error> {
-    store::blocking(r, move || {
-        let said = step(&mut state);
-        Ok((state, said))
-    })
-    .await
 }

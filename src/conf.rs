@@ -1,8 +1,11 @@
 //! What the directives say. nginx makes these structures (conf/commands.rs) and merges them
 //! (conf/merge.rs); handlers read them.
 
+mod child;
 pub(crate) mod commands;
+mod locations;
 pub(crate) mod merge;
+mod pages;
 mod site;
 mod state;
 
@@ -15,10 +18,12 @@ use nginx_sys::{
     ngx_flag_t, ngx_http_core_srv_conf_t, ngx_path_t, ngx_shm_zone_t, ngx_uint_t, NGX_CONF_UNSET,
 };
 
-use crate::nginx::{detached, worker, ComplexValue, Handler, Request, Upstream};
+use crate::nginx::{detached, worker, ComplexValue, Handler, Request, Upstream, Way};
 use crate::zone::Zone;
 
-pub(crate) use site::{Child, Site};
+pub(crate) use child::Child;
+pub(crate) use locations::Location;
+pub(crate) use site::Site;
 
 /// NGX_CONF_UNSET_SIZE and NGX_CONF_UNSET_UINT, which bindgen does not see.
 const UNSET_SIZE: usize = usize::MAX;
@@ -28,7 +33,7 @@ const UNSET_UINT: ngx_uint_t = ngx_uint_t::MAX;
 pub(crate) struct MainConf {
     /// `filedist_zone`: size of the shared memory in bytes.
     zone_size: usize,
-    /// The shared memory, where a location has `filedist on`.
+    /// The shared memory, where a location has `filedist on` or a page that needs it.
     zone: *mut ngx_shm_zone_t,
     /// State directories in use, each with the server that uses it.
     states: Vec<(PathBuf, *mut SrvConf)>,
@@ -44,7 +49,7 @@ pub(crate) struct MainConf {
 pub(crate) struct SrvConf {
     /// `filedist_state`, or null.
     state: *mut ngx_path_t,
-    /// What is in it, where a location of the server has `filedist on` or `filedist_missing`.
+    /// What is in it, where a location of the server has `filedist on` or a page.
     directories: Option<Directories>,
     /// `filedist_catch_up`; none where it was not said.
     catch_up: Option<CatchUp>,
@@ -52,6 +57,12 @@ pub(crate) struct SrvConf {
     core: *mut ngx_http_core_srv_conf_t,
     /// The upstreams of its locations with `filedist on`.
     upstreams: Vec<Upstream>,
+    /// How a request that is not about a file reaches the servers of each.
+    ways: Vec<(Upstream, Way)>,
+    /// Which files there are; of each prefix one.
+    locations: Vec<Location>,
+    /// The prefixes of its pages, of each kind the first.
+    pages: Vec<(PageConf, Vec<u8>)>,
     /// For what the worker does on its own account.
     server: Option<detached::Server>,
     /// What this worker keeps for it.
@@ -67,6 +78,8 @@ pub(crate) struct SrvConf {
 pub(crate) struct Directories {
     /// What the children lack, a directory each.
     pub(crate) missing: &'static Path,
+    /// Children whose missing log is to have everything, a file each.
+    pub(crate) provide: &'static Path,
     /// Changes under way, a file for each worker.
     pub(crate) journal: &'static Path,
     /// Tombstones.
@@ -93,6 +106,38 @@ impl Default for CatchUp {
     }
 }
 
+/// What a location serves of the node itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// `filedist_missing`.
+    Missing,
+    /// `filedist_index`.
+    Index,
+    /// `filedist_status`.
+    Status,
+    /// `filedist_readme`.
+    Readme,
+}
+
+impl Page {
+    /// The directive.
+    pub(crate) fn directive(self) -> &'static str {
+        match self {
+            Page::Missing => "filedist_missing",
+            Page::Index => "filedist_index",
+            Page::Status => "filedist_status",
+            Page::Readme => "filedist_readme",
+        }
+    }
+}
+
+/// A page, and whether it changes missing logs too (`manage`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageConf {
+    page: Page,
+    manage: bool,
+}
+
 /// `filedist_ack`: whose answers a client waits for.
 pub(crate) const ACK_CHILDREN: ngx_uint_t = 0;
 pub(crate) const ACK_LOCAL: ngx_uint_t = 1;
@@ -107,8 +152,8 @@ pub(crate) struct LocConf {
     ack: ngx_uint_t,
     /// `filedist_name`.
     name: ComplexValue,
-    /// `filedist_missing`; not inherited.
-    missing: ngx_flag_t,
+    /// `filedist_missing` and such; not inherited, but by `if` and `limit_except` blocks.
+    page: Option<PageConf>,
     /// The handler that was there before ours: `proxy_pass`'s, or none on a leaf.
     next: Option<Handler>,
     /// The children, or none on a leaf.
@@ -140,6 +185,9 @@ impl Default for SrvConf {
             main: ptr::null(),
             core: ptr::null_mut(),
             upstreams: Vec::new(),
+            ways: Vec::new(),
+            locations: Vec::new(),
+            pages: Vec::new(),
             server: None,
             site: OnceCell::new(),
             fanout: false,
@@ -155,7 +203,7 @@ impl Default for LocConf {
             fsync: NGX_CONF_UNSET as ngx_flag_t,
             ack: UNSET_UINT,
             name: ComplexValue::unset(),
-            missing: NGX_CONF_UNSET as ngx_flag_t,
+            page: None,
             next: None,
             upstream: None,
             main: ptr::null(),
@@ -173,6 +221,31 @@ impl SrvConf {
     /// The upstreams of its locations.
     pub(crate) fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// How a request that is not about a file reaches the servers of an upstream.
+    pub(crate) fn way(&self, upstream: Upstream) -> Option<Way> {
+        self.ways.iter().find(|(other, _)| *other == upstream).map(|(_, way)| *way)
+    }
+
+    /// Whether it serves what needs walks through files.
+    pub(crate) fn has_pages(&self) -> bool {
+        !self.pages.is_empty()
+    }
+
+    /// Where its page of that kind is, if there is one.
+    pub(crate) fn page(&self, page: Page) -> Option<&[u8]> {
+        self.pages.iter().find(|(conf, _)| conf.page == page).map(|(_, prefix)| &prefix[..])
+    }
+
+    /// Whether that page changes missing logs too.
+    pub(crate) fn manages(&self, page: Page) -> bool {
+        self.pages.iter().any(|(conf, _)| conf.page == page && conf.manage)
+    }
+
+    /// Which files there are.
+    pub(crate) fn locations(&self) -> &[Location] {
+        &self.locations
     }
 
     /// For requests that no client sent.
@@ -242,6 +315,16 @@ impl LocConf {
             Some(name) if is_name(name) => name.to_vec(),
             _ => r.server_address(),
         }
+    }
+
+    /// The page that it serves.
+    pub(crate) fn page(&self) -> Option<Page> {
+        self.page.map(|conf| conf.page)
+    }
+
+    /// Whether its page changes missing logs too.
+    pub(crate) fn manages(&self) -> bool {
+        self.page.is_some_and(|conf| conf.manage)
     }
 
     /// nginx's handler for files.

@@ -51,7 +51,7 @@ impl Fanout {
             if conf.acks_locally() {
                 deliveries = children.map(Delivery::queued).collect();
             } else {
-                let headers = headers(r, change);
+                let headers = change_headers(r, change);
                 let start = |child| Delivery::start(r, child, ask, headers.as_ref());
                 deliveries = children.map(start).collect();
                 r.poll_again();
@@ -125,6 +125,13 @@ impl Fanout {
         }
     }
 
+    /// How many children have the change, and how many have failed to get it.
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        let ok = self.deliveries.iter().filter(|delivery| delivery.has_it()).count();
+        let failed = self.deliveries.iter().filter(|delivery| delivery.has_failed()).count();
+        (ok as u64, failed as u64)
+    }
+
     /// What became of the change at each child.
     pub(crate) fn receipts(&self) -> Vec<receipt::Child<'_>> {
         self.deliveries.iter().map(|delivery| delivery.receipt(&self.change)).collect()
@@ -142,7 +149,7 @@ impl Fanout {
                     all = false;
                     continue;
                 }
-                Some(End::Failed(reason)) if to_log => Some(reason.clone()),
+                Some(End::Failed(_, reason)) if to_log => Some(reason.clone()),
                 Some(End::Queued) if to_log => {
                     queued = true;
                     Some("queued".into())
@@ -156,8 +163,11 @@ impl Fanout {
                 self.unsynced.push((name, time));
                 self.failed |= !log_missing(&self.r, site, &self.change, name, &reason, time);
             }
-            if delivery.take_answered() {
-                site.answered(name);
+            if !delivery.counted {
+                delivery.count(site.child(name), worker::time());
+                if delivery.answered {
+                    site.answered(name);
+                }
             }
         }
         if let (true, Some(site)) = (queued, self.site) {
@@ -215,7 +225,7 @@ pub(crate) async fn ask(
     /// How often it is looked whether this worker may go on.
     const SECOND: Duration = Duration::from_secs(1);
 
-    let headers = headers(r, change)?;
+    let headers = change_headers(r, change)?;
     let alarm = Alarm::lasting(r);
     alarm.set(SECOND);
     let asked = Guard(Subrequest::start(r, child, ask, &headers, true).ok()?);
@@ -232,7 +242,13 @@ pub(crate) async fn ask(
             Pace::GiveUp => return Poll::Ready(None),
         }
         match asked.0.answer() {
-            Some(answer) => Poll::Ready(Some(answer)),
+            Some(answer) => {
+                let conf: &LocConf = r.conf();
+                if let Some(site) = conf.site() {
+                    note(site, child.name(), answer.from_child);
+                }
+                Poll::Ready(Some(answer))
+            }
             None => {
                 asked.0.rest();
                 Poll::Pending
@@ -242,19 +258,46 @@ pub(crate) async fn ask(
     .await
 }
 
+/// The child has said something, or has not.
+pub(crate) fn note(site: &Site, child: &[u8], answered: bool) {
+    let Some(counts) = site.child(child).map(|child| child.counts()) else { return };
+    if answered {
+        counts.answered(worker::time());
+        site.answered(child);
+    } else {
+        counts.did_not_answer(worker::time());
+    }
+}
+
 fn sync(logs: &Path, lines: &Lines) -> io::Result<()> {
     lines.iter().try_for_each(|(child, time)| missing_log::sync(logs, child, time))
 }
 
-fn headers(r: Request, change: &Change) -> Option<Headers> {
-    // A receipt is read here, not by the client; and this node has decided that the change is to
-    // be made.
+/// The header of a change.
+fn change_headers(r: Request, change: &Change) -> Option<Headers> {
+    let add = [
+        ("Accept", "accept", change.form.media_type().as_bytes().to_vec()),
+        ("Filedist-Version", "filedist-version", crate::store::to_header(change.version())),
+        ("Filedist-Via", "filedist-via", change.via_here()),
+    ];
+    headers(r, &add)
+}
+
+/// The header of a request to a child: what the client has sent, but for what is about its own
+/// answer or its own body, and `add`.
+pub(crate) fn headers(
+    r: Request,
+    add: &[(&'static str, &'static str, Vec<u8>)],
+) -> Option<Headers> {
+    // A child's answer is read here, not by the client; and this node has decided that a change is
+    // to be made.
     let drop = [
         "accept",
         "accept-encoding",
         "expect",
         "filedist-version",
         "filedist-via",
+        "filedist-wait",
         "content-length",
         "if-match",
         "if-none-match",
@@ -263,12 +306,7 @@ fn headers(r: Request, change: &Change) -> Option<Headers> {
         "if-range",
         "range",
     ];
-    let add = [
-        ("Accept", "accept", change.form.media_type().as_bytes().to_vec()),
-        ("Filedist-Version", "filedist-version", crate::store::to_header(change.version())),
-        ("Filedist-Via", "filedist-via", change.via_here()),
-    ];
-    Headers::derive(r, &drop, &add).ok()
+    Headers::derive(r, &drop, add).ok()
 }
 
 /// False if the line could not be written.
@@ -287,7 +325,7 @@ fn log_missing(
         version: change.version(),
         reason,
     };
-    let Err(error) = site.missed(child, &entry) else { return true };
+    let Err(error) = site.missed(child, &entry, change.length()) else { return true };
     r.log(
         Level::Crit,
         format_args!(

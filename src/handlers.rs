@@ -4,9 +4,10 @@ mod delete;
 mod get;
 mod put;
 
+use core::sync::atomic::Ordering::Relaxed;
 use std::rc::Rc;
 
-use crate::conf::LocConf;
+use crate::conf::{LocConf, Site};
 use crate::error::{Error, Severity};
 use crate::fanout::{Change, Fanout, Verb};
 use crate::journal::Intent;
@@ -28,13 +29,14 @@ pub(crate) fn dispatch(r: Request) -> Status {
         _ if !r.is_main() => 405,
         Method::Put => change(r, conf, Verb::Store),
         Method::Delete => change(r, conf, Verb::Delete),
-        Method::Other => method_not_allowed(r, "GET, HEAD, PUT, DELETE"),
+        Method::Post | Method::Other => method_not_allowed(r, "GET, HEAD, PUT, DELETE"),
     }
 }
 
 fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
     nginx::run(r, async move {
         let change = Rc::new(Change::of(&r, conf, verb));
+        let _under_way = conf.site().map(Site::begin);
         let done = match verb {
             Verb::Store => put::handle(r, conf, &change).await,
             Verb::Delete => delete::handle(r, conf, &change).await,
@@ -49,14 +51,37 @@ fn change(r: Request, conf: &'static LocConf, verb: Verb) -> Status {
 /// The answer to a change that ended in `outcome` here and is with the children of `fanout`, if
 /// it was one.
 async fn receipt(change: &Change, status: u16, outcome: Outcome, fanout: Option<Fanout>) -> Reply {
+    count(change, &outcome);
     let own = Line { node: &change.node, path: &change.path, outcome };
     let version = Some(change.version());
     let Some(mut fanout) = fanout else {
         return reply(change, status, &Receipt { own, version, children: Vec::new() });
     };
     fanout.ended().await;
+    let (ok, failed) = fanout.tally();
+    change.record(|record| (record.children_ok, record.children_failed) = (ok, failed));
     let children = fanout.receipts();
     reply(change, status, &Receipt { own, version, children })
+}
+
+/// Counts what became of a change at this node, and keeps it for the access log.
+fn count(change: &Change, outcome: &Outcome) {
+    if let Some(counts) = change.counts {
+        let one = match outcome {
+            Outcome::Stored(bytes) => {
+                counts.stored_bytes.fetch_add(*bytes, Relaxed);
+                &counts.stored
+            }
+            Outcome::Deleted | Outcome::Absent => &counts.deleted,
+            Outcome::Superseded | Outcome::Unchanged | Outcome::Queued => &counts.superseded,
+            Outcome::Failed(..) => &counts.failed,
+        };
+        one.fetch_add(1, Relaxed);
+    }
+    change.record(|record| {
+        record.outcome = outcome.word();
+        record.version = change.version();
+    });
 }
 
 fn reply(change: &Change, status: u16, receipt: &Receipt<'_>) -> Reply {
@@ -78,6 +103,7 @@ fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
     r.log(level, format_args!("{error}"));
     let status = error.status();
     let outcome = Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason()));
+    count(change, &outcome);
     let own = Line { node: &change.node, path: &change.path, outcome };
     reply(change, status, &Receipt { own, version: None, children: Vec::new() })
 }

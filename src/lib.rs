@@ -8,20 +8,23 @@
 //! - [`pages`]: what the module serves about itself.
 //! - [`catch_up`]: what children have missed is delivered later.
 //! - [`fanout`]: a change on its way to the children.
+//! - [`index`]: all files that this node serves, in order.
 //! - [`store`]: a change on its way into this node's own files.
 //! - [`receipt`], [`missing_log`], [`journal`], [`escape`], [`error`]: plain text in and out, without
 //!   nginx.
-//! - [`zone`]: what workers share.
+//! - [`zone`], [`counters`]: what workers share, and count.
 //! - [`nginx`]: the fence around all `unsafe` use of nginx.
 //!
 //! Modules use those further down this list. docs/ tells the life of a request.
 
 mod catch_up;
 mod conf;
+mod counters;
 mod error;
 mod escape;
 mod fanout;
 mod handlers;
+mod index;
 mod journal;
 mod missing_log;
 mod module;

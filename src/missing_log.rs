@@ -18,7 +18,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-pub(crate) use append::{append, sync};
+pub(crate) use append::{append, append_all, sync};
 pub(crate) use entry::{Entry, Missed};
 pub(crate) use reader::{Batch, Place, Reader};
 pub(crate) use tidy::Tidy;
@@ -26,8 +26,12 @@ pub(crate) use tidy::Tidy;
 /// The directory of a child's log, named as in its `server` line; a slash (of a unix socket) is
 /// percent-encoded.
 pub(crate) fn directory(logs: &Path, child: &[u8]) -> PathBuf {
-    let name = String::from_utf8_lossy(child).replace('%', "%25").replace('/', "%2F");
-    logs.join(name)
+    logs.join(directory_name(child))
+}
+
+/// The last name of [`directory`].
+pub(crate) fn directory_name(child: &[u8]) -> String {
+    String::from_utf8_lossy(child).replace('%', "%25").replace('/', "%2F")
 }
 
 /// Whether a child's log has no day at all. A file of a day with nothing in it counts until it is
@@ -37,6 +41,24 @@ pub(crate) fn is_empty(logs: &Path, child: &[u8]) -> bool {
         Ok(mut names) => !names.any(|name| name.map_or(true, |name| day_name(&name).is_some())),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
+}
+
+/// Removes a child's log, whatever is in it.
+pub(crate) fn remove(logs: &Path, child: &[u8]) -> io::Result<()> {
+    let directory = directory(logs, child);
+    for day in days(&directory)? {
+        let path = directory.join(day);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        // Who appends to it has ended its line, or finds that the file is gone, and makes another.
+        if lock(&file, &path)? {
+            fs::remove_file(&path)?;
+        }
+    }
+    _ = fs::remove_dir(&directory);
+    Ok(())
 }
 
 /// Whether the log of any child has entries of a day before `time`. One that cannot be read may.

@@ -52,6 +52,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         MainConf::of_cycle(cycle)
     };
     let Some(main) = main else { return NGX_OK as ngx_int_t };
+    if main.servers().any(|server| server.has_pages()) {
+        worker::share_heaps();
+    }
     if catch_unwind(AssertUnwindSafe(|| catch_up::begin(main))).is_err() {
         return NGX_ERROR as ngx_int_t;
     }
@@ -71,10 +74,10 @@ pub(crate) unsafe extern "C" fn content_handler(r: *mut ngx_http_request_t) -> n
     unsafe { enter(r, handlers::dispatch) }
 }
 
-/// The content handler of locations with `filedist_missing`.
-pub(crate) unsafe extern "C" fn missing_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+/// The content handler of locations with a page.
+pub(crate) unsafe extern "C" fn page_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
-    unsafe { enter(r, pages::missing::serve) }
+    unsafe { enter(r, pages::dispatch) }
 }
 
 /// Runs a handler; a panic becomes 500 and does not reach nginx.

@@ -20,12 +20,14 @@ mod os;
 mod pool;
 mod reply;
 mod request;
+mod stream;
 mod subrequest;
 #[cfg_attr(not(ngx_threads), allow(dead_code))]
 mod task;
 #[cfg_attr(not(ngx_threads), allow(dead_code, unused_imports))]
 mod thread;
 pub(crate) mod upstream;
+pub(crate) mod variables;
 pub(crate) mod worker;
 
 mod headers {
@@ -42,11 +44,15 @@ pub(crate) use feed::Source;
 pub(crate) use handler::{ComplexValue, Handler};
 pub(crate) use header_list::Headers;
 pub(crate) use log::Level;
-pub(crate) use os::{decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, Md5};
+pub(crate) use os::{
+    decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, version, Md5,
+};
 pub(crate) use pool::{boxed, OutOfMemory};
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Ending, Reply};
 pub(crate) use request::{LocationConf, Method, Request, Status, DECLINED};
-pub(crate) use subrequest::{pass, Answer, Ask, Subrequest};
+pub(crate) use stream::{Gone, Stream};
+pub(crate) use subrequest::{pass, Answer, Ask, Page, Sink, Subrequest, Way};
 pub(crate) use task::run;
 pub(crate) use thread::offload;
 pub(crate) use upstream::{Child, Upstream};
+pub(crate) use variables::Record;

@@ -31,6 +31,21 @@ pub(crate) enum Outcome {
     Queued,
 }
 
+impl Outcome {
+    /// In a word, as in JSON and `$filedist_outcome`.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Outcome::Stored(_) => "stored",
+            Outcome::Superseded => "superseded",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Deleted => "deleted",
+            Outcome::Absent => "absent",
+            Outcome::Failed(..) => "failed",
+            Outcome::Queued => "queued",
+        }
+    }
+}
+
 /// One node's line.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
@@ -270,15 +285,7 @@ impl Line<'_> {
             "{{\"node\":\"{}\",\"path\":\"{}\",\"outcome\":\"{}\"",
             escape::json(self.node),
             escape::json(escape::percent(self.path).as_bytes()),
-            match self.outcome {
-                Outcome::Stored(_) => "stored",
-                Outcome::Superseded => "superseded",
-                Outcome::Unchanged => "unchanged",
-                Outcome::Deleted => "deleted",
-                Outcome::Absent => "absent",
-                Outcome::Failed(..) => "failed",
-                Outcome::Queued => "queued",
-            }
+            self.outcome.word()
         );
         match &self.outcome {
             Outcome::Stored(bytes) => _ = write!(text, ",\"bytes\":{bytes}"),

@@ -14,12 +14,12 @@ mod version;
 
 pub(crate) use commit::{put, Commit, Committed, Published};
 pub(crate) use digest::Digest;
-pub(crate) use path::{is_reserved, Target};
+pub(crate) use path::{is_reserved, Target, RESERVED};
 pub(crate) use present::Present;
 pub(crate) use remove::{remove, Removed};
 pub(crate) use temporary::{is_temporary_of, Temporary};
 pub(crate) use tombstone::Tombstones;
-pub(crate) use version::{to_header, Wanted};
+pub(crate) use version::{of_file as version_of, to_header, Wanted};
 
 use crate::error::Error;
 use crate::nginx::{self, Request};
@@ -33,4 +33,18 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     nginx::offload(r, work).await.unwrap_or(Err(NOT_RUN))
+}
+
+/// Lends `state` to a step of long work that may wait for a disk; it comes back with what the step
+/// says.
+pub(crate) async fn lend<S: Send + 'static, T: Send + 'static>(
+    r: Request,
+    mut state: S,
+    step: impl FnOnce(&mut S) -> T + Send + 'static,
+) -> Result<(S, T), Error> {
+    blocking(r, move || {
+        let said = step(&mut state);
+        Ok((state, said))
+    })
+    .await
 }

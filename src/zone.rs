@@ -1,4 +1,4 @@
-//! What the workers share: what is known of each child.
+//! What the workers share: what is known of each node and child.
 
 #![allow(unsafe_code)]
 
@@ -10,6 +10,8 @@ use std::path::Path;
 
 use nginx_sys::*;
 
+use crate::counters::{ChildCounts, NodeCounts};
+
 extern "C" {
     static ngx_http_filedist_module: ngx_module_t;
 }
@@ -18,17 +20,43 @@ extern "C" {
 #[repr(C)]
 struct Shared {
     /// A list, to which the slab pool's lock belongs. Workers have the memory at one address.
-    children: *mut Slot,
+    first: *mut Head,
     pool: *mut ngx_slab_pool_t,
 }
 
-/// A child of one server, in the list.
+/// What is in the list begins with this.
 #[repr(C)]
-struct Slot {
-    next: *mut Slot,
-    /// Which one: see [`Zone::child`].
+struct Head {
+    next: *mut Head,
+    /// Which type it is of: see [`Shareable`].
+    kind: u64,
+    /// Which one: see [`Zone::find`].
     key: u64,
-    state: ChildState,
+}
+
+#[repr(C)]
+struct Slot<T> {
+    head: Head,
+    value: T,
+}
+
+/// What can be in the shared memory.
+///
+/// # Safety
+///
+/// `KIND` is of this type alone. The type has no pointers, and is safe to be shared.
+unsafe trait Shareable: Sync + 'static {
+    const KIND: u64;
+}
+
+// SAFETY: all of it is atomic numbers.
+unsafe impl Shareable for ChildState {
+    const KIND: u64 = 1;
+}
+
+// SAFETY: as above.
+unsafe impl Shareable for NodeCounts {
+    const KIND: u64 = 2;
 }
 
 /// What the workers know of a child together.
@@ -39,10 +67,14 @@ pub(crate) struct ChildState {
     pub(crate) pending: AtomicBool,
     /// It was not there when the log was last to be delivered.
     pub(crate) away: AtomicBool,
+    /// It may be that everything is to be put into its log. True at first, as above.
+    pub(crate) to_provide: AtomicBool,
     /// How many attempts to deliver the log have failed since one has not.
     pub(crate) failures: AtomicU32,
     /// When the next one is due, by the clock of `nginx::worker::now()`.
     pub(crate) due: AtomicU64,
+    /// For the status page.
+    pub(crate) counts: ChildCounts,
 }
 
 impl Default for ChildState {
@@ -50,8 +82,10 @@ impl Default for ChildState {
         ChildState {
             pending: AtomicBool::new(true),
             away: AtomicBool::new(false),
+            to_provide: AtomicBool::new(true),
             failures: AtomicU32::new(0),
             due: AtomicU64::new(0),
+            counts: ChildCounts::default(),
         }
     }
 }
@@ -114,31 +148,52 @@ impl Zone {
 
     /// The state of the child `name` of the server with this state directory; none without memory.
     pub(crate) fn child(self, directory: &Path, name: &[u8]) -> Option<&'static ChildState> {
+        self.find(directory, name, ChildState::default)
+    }
+
+    /// The counts of the server with this state directory; none without memory.
+    pub(crate) fn node(
+        self,
+        directory: &Path,
+        new: impl FnOnce() -> NodeCounts,
+    ) -> Option<&'static NodeCounts> {
+        self.find(directory, b"", new)
+    }
+
+    /// What is kept under these names, a new one the first time.
+    fn find<T: Shareable>(
+        self,
+        directory: &Path,
+        name: &[u8],
+        new: impl FnOnce() -> T,
+    ) -> Option<&'static T> {
         let mut hash = DefaultHasher::new();
         hash.write(directory.as_os_str().as_encoded_bytes());
         hash.write(&[0]);
         hash.write(name);
         let key = hash.finish();
         // SAFETY: the list changes under the pool's lock only, and nothing is taken from it. The
-        // mapping lasts as long as the configuration.
+        // mapping lasts as long as the configuration. The kind says the type.
         unsafe {
             let shared = self.0;
             let mutex = ptr::addr_of_mut!((*(*shared).pool).mutex);
             ngx_shmtx_lock(mutex);
-            let mut slot = (*shared).children;
-            while slot.as_ref().is_some_and(|slot| slot.key != key) {
-                slot = (*slot).next;
+            let mut head = (*shared).first;
+            while head.as_ref().is_some_and(|head| (head.kind, head.key) != (T::KIND, key)) {
+                head = (*head).next;
             }
-            if slot.is_null() {
-                slot = ngx_slab_alloc_locked((*shared).pool, size_of::<Slot>()).cast();
+            if head.is_null() {
+                let slot = ngx_slab_alloc_locked((*shared).pool, size_of::<Slot<T>>());
                 if !slot.is_null() {
-                    let state = ChildState::default();
-                    slot.write(Slot { next: (*shared).children, key, state });
-                    (*shared).children = slot;
+                    let next = (*shared).first;
+                    let slot = slot.cast::<Slot<T>>();
+                    slot.write(Slot { head: Head { next, kind: T::KIND, key }, value: new() });
+                    head = slot.cast();
+                    (*shared).first = head;
                 }
             }
             ngx_shmtx_unlock(mutex);
-            slot.as_ref().map(|slot| &slot.state)
+            head.cast::<Slot<T>>().as_ref().map(|slot| &slot.value)
         }
     }
 }

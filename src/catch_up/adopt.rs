@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::entry::INTERRUPTED;
-use super::lend;
 use crate::conf::{MainConf, Site};
 use crate::error::Error;
 use crate::fanout;
 use crate::journal::{self, Intent, Left};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{self, detached, worker, Alarm, Level, Request};
-use crate::store;
+use crate::store::{self, lend};
 
 /// How long a DELETE is remembered at least. Longer where a missing log has older entries.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -61,7 +60,7 @@ fn take_over(site: &Site, left: &Left) -> io::Result<()> {
                 version: intent.version,
                 reason: INTERRUPTED,
             };
-            site.missed(child, &entry)?;
+            site.missed(child, &entry, 0)?;
             if !children.contains(&child) {
                 children.push(child);
             }

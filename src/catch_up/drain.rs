@@ -6,16 +6,18 @@ use core::task::Poll;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use super::count;
 use super::entry::{self, Outcome};
-use super::lend;
 use super::pace::Pace;
 use crate::conf::{Child, Site};
 use crate::error::Error;
 use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
 use crate::nginx::{detached, worker, Alarm, Level, Request};
+use crate::store::lend;
 
 /// Entries that are read at a time.
 const BATCH: usize = 64;
@@ -29,6 +31,7 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
     let logs = site.directories().missing;
     child.begin();
     if missing_log::is_empty(logs, child.name()) {
+        child.counts().missing.is_empty(worker::time());
         return child.caught_up();
     }
     let lock = match lock(site, child) {
@@ -42,6 +45,7 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
     }
     let Some(server) = site.server().server() else { return };
     let busy = Busy::new(child);
+    child.counts().catch_up.begin(worker::time());
     let started = detached::start(server, b"", move |r| async move {
         let drain = Drain::new(r, site, child);
         drain.run().await;
@@ -55,10 +59,10 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
 }
 
 /// While it is there, this worker delivers the child's log.
-struct Busy(&'static Child);
+pub(super) struct Busy(&'static Child);
 
 impl Busy {
-    fn new(child: &'static Child) -> Busy {
+    pub(super) fn new(child: &'static Child) -> Busy {
         child.catching_up.set(true);
         Busy(child)
     }
@@ -82,6 +86,12 @@ fn lock(site: &Site, child: &Child) -> io::Result<Option<File>> {
     }
 }
 
+/// Whether some process has locked a file.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+}
+
 struct Drain {
     r: Request,
     site: &'static Site,
@@ -94,6 +104,7 @@ struct Drain {
 
 /// What the requests of single entries tell.
 struct Progress {
+    child: &'static Child,
     bell: Weak<Alarm>,
     in_flight: Cell<usize>,
     /// Entries that went.
@@ -101,6 +112,8 @@ struct Progress {
     /// Entries that stay.
     kept: Cell<u64>,
     refused_in_a_row: Cell<u32>,
+    /// Entries that stay because no node has the file.
+    unservable: Cell<u64>,
     away: Cell<bool>,
     /// The first entry that stays, and why.
     problem: RefCell<Option<String>>,
@@ -122,11 +135,13 @@ impl Drain {
     fn new(r: Request, site: &'static Site, child: &'static Child) -> Drain {
         let bell = Alarm::new(r);
         let progress = Rc::new(Progress {
+            child,
             bell: Rc::downgrade(&bell),
             in_flight: Cell::new(0),
             done: Cell::new(0),
             kept: Cell::new(0),
             refused_in_a_row: Cell::new(0),
+            unservable: Cell::new(0),
             away: Cell::new(false),
             problem: RefCell::new(None),
         });
@@ -136,6 +151,10 @@ impl Drain {
 
     async fn run(&self) {
         let Drain { child, progress, .. } = self;
+        if !child.counts().missing.is_known() {
+            // nginx has just been started, and the log is of before.
+            count::count(self.r, self.site, child).await;
+        }
         let end = self.pass().await;
         self.until(|| progress.in_flight.get() == 0).await;
         let tidied = match end {
@@ -143,6 +162,17 @@ impl Drain {
             _ => self.tidy().await,
         };
         let skipped = child.skip.take();
+        let counts = &child.counts().missing;
+        if let (End::Through, 0) = (&end, skipped) {
+            counts.set_unservable(progress.unservable.get());
+        }
+        match tidied {
+            Ok(0) if !matches!(end, End::Exiting) => counts.is_empty(worker::time()),
+            Ok(_) if counts.is_due(worker::time()) => {
+                count::count(self.r, self.site, child).await;
+            }
+            _ => {}
+        }
         let longest = self.site.server().catch_up().max_backoff;
         match (end, tidied) {
             (End::Exiting, _) => child.leave(),
@@ -311,8 +341,13 @@ impl Drop for Job {
         let Job { progress, place, missed, outcome } = self;
         progress.in_flight.set(progress.in_flight.get() - 1);
         let reason = match outcome.take() {
-            Some(Outcome::Done) => match place.clear() {
-                Ok(()) => None,
+            Some(Outcome::Done(bytes)) => match place.clear() {
+                Ok(()) => {
+                    let counts = progress.child.counts();
+                    counts.missing.cleared(bytes);
+                    counts.catch_up.add(1);
+                    None
+                }
                 Err(error) => Some(error.to_string()),
             },
             Some(Outcome::Refused(reason)) => {
@@ -320,6 +355,10 @@ impl Drop for Job {
                 Some(reason)
             }
             Some(Outcome::Kept(reason)) => Some(reason),
+            Some(Outcome::Unservable) => {
+                progress.unservable.set(progress.unservable.get() + 1);
+                Some("no node has it any more".into())
+            }
             Some(Outcome::Away(reason)) => {
                 progress.away.set(true);
                 Some(reason)

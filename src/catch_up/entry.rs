@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::conf::LocConf;
+use super::provide;
+use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
@@ -16,17 +17,20 @@ use crate::store::{self, Present, Target, Temporary, Tombstones};
 
 /// What became of an entry.
 pub(super) enum Outcome {
-    /// The child has what the entry is about, or something newer. The entry goes.
-    Done,
+    /// The child has what the entry is about, or something newer. The entry goes; the file that it
+    /// is about has so many bytes here.
+    Done(u64),
     /// The child does not take it. The entry stays.
     Refused(String),
     /// It cannot be delivered for a reason that is not the child's. The entry stays.
     Kept(String),
+    /// No node has the file. The entry stays.
+    Unservable,
     /// The child is not there. The entry stays.
     Away(String),
 }
 
-use Outcome::{Away, Done, Kept, Refused};
+use Outcome::{Away, Done, Kept, Refused, Unservable};
 
 /// How often a delivery with a limited rate looks for more to send.
 const STEP: Duration = Duration::from_millis(50);
@@ -74,6 +78,10 @@ pub(super) async fn deliver(
     let children: Vec<Child> = conf.upstream().map(|u| u.children()).unwrap_or_default();
     let position = children.iter().position(|other| other.name() == child);
     let (Some(site), Some(position)) = (conf.site(), position) else {
+        if provide::is_listed(&missed.reason) {
+            // By its path it could not be told that a location by regular expression has it.
+            return Done(0);
+        }
         return Kept("its location has no such child any more".into());
     };
     let target = match Target::of(&r) {
@@ -83,7 +91,7 @@ pub(super) async fn deliver(
     let mut others = children;
     let child = others.swap_remove(position);
     others.sort_by_key(|_| worker::random(u64::MAX));
-    let entry = Entry { r, conf, child, others, missed, pace };
+    let entry = Entry { r, conf, site, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());
     match store::blocking(r, move || Local::of(&looked_at, &tombstones)).await {
@@ -91,7 +99,7 @@ pub(super) async fn deliver(
         Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
         // What is in it was stored by changes of its own; a file in its place has to go first.
         Ok(Local::Directory) if missed.deleted => entry.delete(missed.version).await,
-        Ok(Local::Directory) => Done,
+        Ok(Local::Directory) => Done(0),
         Ok(Local::None(Present::Deleted(version))) => {
             entry.delete(if missed.deleted { version.max(missed.version) } else { version }).await
         }
@@ -103,6 +111,7 @@ pub(super) async fn deliver(
 struct Entry<'a> {
     r: Request,
     conf: &'static LocConf,
+    site: &'static Site,
     child: Child,
     /// The other children of the same location.
     others: Vec<Child>,
@@ -118,7 +127,7 @@ impl Entry<'_> {
     async fn put(&self, file: Arc<File>, version: u64, length: u64) -> Outcome {
         let change = self.change(Verb::Store, version);
         match self.has(&change).await {
-            Ok(true) => return Done,
+            Ok(true) => return Done(length),
             Ok(false) => {}
             Err(outcome) => return outcome,
         }
@@ -145,7 +154,7 @@ impl Entry<'_> {
         };
         let ask = Ask::Put(Rc::clone(&source));
         let answer = fanout::ask(self.r, &self.child, &change, &ask, paced).await;
-        match self.outcome(&change, answer) {
+        match self.outcome(&change, answer, length) {
             // It has just answered: it is this file that it cannot take.
             Away(reason) => Refused(reason),
             outcome => outcome,
@@ -157,8 +166,8 @@ impl Entry<'_> {
         match self.ask(&self.child, &change, &Ask::Delete).await {
             // The child has a directory with something in it: the change is of a time when there
             // was a file, or this node has evicted what is in it.
-            Some(answer) if answer.status == 409 && answer.from_child => Done,
-            answer => self.outcome(&change, answer),
+            Some(answer) if answer.status == 409 && answer.from_child => Done(0),
+            answer => self.outcome(&change, answer, 0),
         }
     }
 
@@ -167,13 +176,18 @@ impl Entry<'_> {
         fanout::ask(self.r, child, change, ask, || fanout::Pace::Same).await
     }
 
-    fn outcome(&self, change: &Change, answer: Option<nginx::Answer>) -> Outcome {
+    /// What the answer to a delivery of so many bytes means.
+    fn outcome(&self, change: &Change, answer: Option<nginx::Answer>, bytes: u64) -> Outcome {
         let Some(answer) = answer else { return Kept("not finished".into()) };
         let from_child = answer.from_child;
-        match End::of(answer, change) {
-            End::Failed(reason) if !from_child => Away(reason),
-            End::Failed(reason) => Refused(reason),
-            End::Delivered(_) | End::Queued => Done,
+        let end = End::of(answer, change);
+        if let Some(child) = self.site.child(self.child.name()) {
+            end.count(child, bytes, worker::time());
+        }
+        match end {
+            End::Failed(_, reason) if !from_child => Away(reason),
+            End::Failed(_, reason) => Refused(reason),
+            End::Delivered(_) | End::Queued => Done(bytes),
         }
     }
 
@@ -181,7 +195,7 @@ impl Entry<'_> {
     async fn has(&self, change: &Change) -> Result<bool, Outcome> {
         match self.ask(&self.child, change, &Ask::Head).await {
             None => Err(Kept("no memory".into())),
-            Some(answer) if !answer.from_child => Err(self.outcome(change, Some(answer))),
+            Some(answer) if !answer.from_child => Err(self.outcome(change, Some(answer), 0)),
             Some(answer) => {
                 let there = number(answer.version).is_some_and(|there| there >= change.version());
                 Ok(answer.status == 204 && there)
@@ -193,7 +207,7 @@ impl Entry<'_> {
     async fn fetch(&self, target: &Target) -> Outcome {
         let change = self.change(Verb::Store, self.missed.version);
         match self.has(&change).await {
-            Ok(true) => return Done,
+            Ok(true) => return Done(0),
             Ok(false) => {}
             Err(outcome) => return outcome,
         }
@@ -214,7 +228,11 @@ impl Entry<'_> {
             match (answer.status, answer.from_child, number(answer.version)) {
                 (200, true, Some(version)) if answer.whole && version >= self.missed.version => {
                     let Ok(metadata) = file.metadata() else { return Kept("fstat".into()) };
-                    return self.put(file, version, metadata.len()).await;
+                    return match self.put(file, version, metadata.len()).await {
+                        // Which are not here.
+                        Done(_) => Done(0),
+                        outcome => outcome,
+                    };
                 }
                 (404, true, _) => {}
                 (status, ..) => silent = Some(status),
@@ -223,8 +241,8 @@ impl Entry<'_> {
         match silent {
             Some(status) => Kept(format!("not here, and another child says {status}")),
             // It was never acknowledged, and nobody has it: it has not happened.
-            None if self.missed.reason == INTERRUPTED => Done,
-            None => Kept("no node has it any more".into()),
+            None if self.missed.reason == INTERRUPTED => Done(0),
+            None => Unservable,
         }
     }
 }

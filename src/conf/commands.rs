@@ -8,11 +8,11 @@ use core::ptr;
 use std::time::Duration;
 
 use nginx_sys::*;
-use ngx::core::NGX_CONF_OK;
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use ngx::ngx_string;
 
 use super::merge::{conf_result, refuse};
-use super::{CatchUp, LocConf, MainConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
+use super::{CatchUp, LocConf, MainConf, Page, PageConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
 use crate::nginx::{self, conf, Handler, LocationConf};
 
 // SAFETY: create_loc_conf() allocates this type.
@@ -62,7 +62,7 @@ static mut ACKS: [ngx_conf_enum_t; 3] = [
     ngx_conf_enum_t { name: ngx_str_t::empty(), value: 0 },
 ];
 
-pub(crate) static mut COMMANDS: [ngx_command_t; 10] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
     ngx_command_t {
         name: ngx_string!("filedist"),
         type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_FLAG)
@@ -133,8 +133,32 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 10] = [
     },
     ngx_command_t {
         name: ngx_string!("filedist_missing"),
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(set_page),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_index"),
         type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS) as ngx_uint_t,
-        set: Some(set_missing),
+        set: Some(set_page),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_status"),
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(set_page),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx_string!("filedist_readme"),
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS) as ngx_uint_t,
+        set: Some(set_page),
         conf: NGX_HTTP_LOC_CONF_OFFSET,
         offset: 0,
         post: ptr::null_mut(),
@@ -166,22 +190,50 @@ pub(crate) unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_v
     unsafe { create::<LocConf>(cf) }
 }
 
-unsafe extern "C" fn set_missing(
+unsafe extern "C" fn set_page(
     cf: *mut ngx_conf_t,
-    _cmd: *mut ngx_command_t,
+    cmd: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: nginx passes what create_loc_conf() made.
+    const PAGES: [Page; 4] = [Page::Missing, Page::Index, Page::Status, Page::Readme];
+
+    // SAFETY: nginx passes what create_loc_conf() made, the directive, and its words.
     unsafe {
         let conf = &mut *conf.cast::<LocConf>();
-        if conf.missing == 1 {
-            return c"is duplicate".as_ptr().cast_mut();
+        let name = (*cmd).name;
+        let Some(page) = PAGES.into_iter().find(|it| it.directive().as_bytes() == name.as_bytes())
+        else {
+            return NGX_CONF_ERROR;
+        };
+        match conf.page {
+            None => {}
+            Some(other) if other.page == page => return c"is duplicate".as_ptr().cast_mut(),
+            Some(other) => {
+                let other = other.page.directive();
+                let message = format_args!(
+                    "\"{name}\" and \"{other}\" in one location: give each a location of its own"
+                );
+                return conf_result(Err(refuse(cf, message)));
+            }
         }
-        conf.missing = 1;
+        let words = (*(*cf).args).as_slice::<ngx_str_t>();
+        let manage = match words.get(1) {
+            None => false,
+            Some(word) if word.as_bytes() == b"manage" => true,
+            Some(word) => {
+                let message = format_args!(
+                    "invalid parameter \"{word}\" of \"{name}\": the only one is \"manage\""
+                );
+                return conf_result(Err(refuse(cf, message)));
+            }
+        };
+        conf.page = Some(PageConf { page, manage });
         let core = &mut *conf::core_location(cf);
-        if !conf::has_prefix(core) {
+        if matches!(page, Page::Missing | Page::Index) && !conf::has_prefix(core) {
+            let of_name = name.as_bytes().get(b"filedist_".len()..).unwrap_or_default();
             let message = format_args!(
-                "\"filedist_missing\" needs a location by prefix, as in \"location /__missing__/\""
+                "\"{name}\" needs a location by prefix, as in \"location /__{}__/\"",
+                String::from_utf8_lossy(of_name)
             );
             return conf_result(Err(refuse(cf, message)));
         }
@@ -288,7 +340,11 @@ unsafe extern "C" fn set_fanout(
 /// nginx calls it before it reads `http`.
 pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     if nginx::abi::bit_fields_match() {
-        return NGX_OK as ngx_int_t;
+        // SAFETY: as said above.
+        return match unsafe { nginx::variables::add(cf) } {
+            true => NGX_OK as ngx_int_t,
+            false => NGX_ERROR as ngx_int_t,
+        };
     }
     let message = "this build of the filedist module does not fit its nginx: Rust's bindings have \
                    fields of nginx's structures in other places than C. Build it for a version \
@@ -312,6 +368,10 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
         for (_, server) in &main.states {
             let core = (**server).core;
             (**server).server = Some(conf::detached_server(cf, core));
+            if (**server).has_pages() {
+                // What they show and begin takes long walks through files.
+                conf::run_in_threads(cf, &mut *conf::location_of_server(core));
+            }
         }
     }
     NGX_OK as ngx_int_t

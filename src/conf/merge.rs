@@ -4,12 +4,12 @@
 #![allow(unsafe_code)]
 
 use core::ffi::{c_char, c_void};
-use core::ptr;
 
 use nginx_sys::*;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use super::state::{claim_state, directories, keep_apart};
+use super::state::{claim_state, keep_apart};
+use super::{locations, pages};
 use super::{LocConf, MainConf, SrvConf, ACK_CHILDREN, UNSET_SIZE, UNSET_UINT};
 use crate::module;
 use crate::nginx::{conf, Handler, Upstream};
@@ -108,13 +108,19 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
         }
         child.main = conf::main::<MainConf>(cf);
 
-        if child.missing == 1 {
-            return conf_result(serve_missing(cf, child, said_here && child.enable == 1));
+        if child.page.is_none() && (*conf::core_location(cf)).noname() != 0 && !said_here {
+            // `if` and `limit_except` blocks are part of their location.
+            child.page = parent.page;
         }
-        if child.enable == 1 {
-            return conf_result(take_over(cf, parent, child, said_here));
-        }
-        NGX_CONF_OK
+        let result = if let Some(page) = child.page {
+            pages::serve(cf, child, page, said_here)
+        } else if child.enable == 1 {
+            take_over(cf, parent, child, said_here)
+        } else {
+            Ok(())
+        };
+        locations::note(cf, child);
+        conf_result(result)
     }
 }
 
@@ -248,7 +254,7 @@ unsafe fn children(
 /// # Safety
 ///
 /// `cf` is the configuration being read.
-unsafe fn share_memory(cf: *mut ngx_conf_t) -> Result<(), Refused> {
+pub(super) unsafe fn share_memory(cf: *mut ngx_conf_t) -> Result<(), Refused> {
     // SAFETY: the caller vouches for `cf`.
     unsafe {
         let main = &mut *conf::main::<MainConf>(cf);
@@ -259,64 +265,5 @@ unsafe fn share_memory(cf: *mut ngx_conf_t) -> Result<(), Refused> {
             true => Err(refuse(cf, format_args!("no memory for \"filedist_zone\""))),
             false => Ok(()),
         }
-    }
-}
-
-/// `filedist_missing`: the location serves the directory of the missing logs.
-///
-/// # Safety
-///
-/// `cf` is at the location of `child`.
-unsafe fn serve_missing(
-    cf: *mut ngx_conf_t,
-    child: &mut LocConf,
-    also_on: bool,
-) -> Result<(), Refused> {
-    // SAFETY: the caller vouches for `cf`.
-    unsafe {
-        if also_on {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "\"filedist on\" and \"filedist_missing\" in one location: give \
-                     \"filedist_missing\" a location of its own"
-                ),
-            ));
-        }
-        child.enable = 0;
-        let server = &mut *conf::server::<SrvConf>(cf);
-        if server.state.is_null() {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "\"filedist_missing\" without \"filedist_state\": the server has no missing \
-                     logs to serve; name the directory of its state"
-                ),
-            ));
-        }
-        let directory = directories(cf, server)?.missing;
-
-        // nginx's static handler then serves the files, as for "alias".
-        let core = &mut *conf::core_location(cf);
-        if core.handler.is_some() {
-            return Err(refuse(
-                cf,
-                format_args!(
-                    "\"filedist_missing\" beside another content handler: give \
-                     \"filedist_missing\" a location of its own"
-                ),
-            ));
-        }
-        let mut root = directory.as_os_str().as_encoded_bytes().to_vec();
-        root.push(b'/');
-        let Some(root) = ngx_str_t::from_bytes((*cf).pool, &root) else {
-            return Err(refuse(cf, format_args!("no memory for \"filedist_missing\"")));
-        };
-        core.root = root;
-        core.alias = core.name.len;
-        core.root_lengths = ptr::null_mut();
-        core.root_values = ptr::null_mut();
-        core.handler = Some(module::missing_handler);
-        Ok(())
     }
 }

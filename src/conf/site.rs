@@ -1,24 +1,18 @@
-//! What a worker keeps for one server with a state directory: its journal, and where each child
-//! stands.
+//! What a worker keeps for one server with a state directory: its journal, and its children.
 
 use core::cell::{Cell, RefCell};
-use core::sync::atomic::Ordering::Relaxed;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Directories, SrvConf};
+use super::{Child, Directories, SrvConf};
+use crate::counters::{Changing, NodeCounts};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::missing_log::{self, Entry};
 use crate::nginx::worker;
 use crate::store::Tombstones;
-use crate::zone::ChildState;
-
-/// The first time between two attempts; each one that fails doubles it.
-const BACKOFF: Duration = Duration::from_secs(1);
 
 pub(crate) struct Site {
     server: &'static SrvConf,
@@ -27,38 +21,51 @@ pub(crate) struct Site {
     journal: RefCell<Option<Arc<Journal>>>,
     /// An intent in it has to be dealt with as if this worker had ended.
     stuck: Cell<bool>,
-    children: HashMap<&'static [u8], Child>,
+    /// In the order of their `server` lines, each once.
+    children: Vec<Child>,
+    /// Where each is.
+    places: HashMap<&'static [u8], usize>,
     tombstones: Tombstones,
-}
-
-/// A child of the server, in any of its upstreams.
-pub(crate) struct Child {
-    name: &'static [u8],
-    state: &'static ChildState,
-    /// This worker delivers its missing log now.
-    pub(crate) catching_up: Cell<bool>,
-    /// How many entries of the log the next attempt leaves for the one after it, because they
-    /// stood in the way of the others.
-    pub(crate) skip: Cell<u64>,
+    counts: &'static NodeCounts,
 }
 
 impl Site {
     pub(super) fn new(server: &'static SrvConf, directories: Directories) -> Site {
         let zone = server.zone();
-        let mut children = HashMap::new();
-        for upstream in server.upstreams() {
-            for child in upstream.children() {
-                let name = child.name();
-                let shared = zone.and_then(|zone| zone.child(directories.missing, name));
-                // Without room in the zone a worker does without the others' knowledge.
-                let state = shared.unwrap_or_else(|| Box::leak(Box::default()));
-                let (catching_up, skip) = (Cell::new(false), Cell::new(0));
-                children.insert(name, Child { name, state, catching_up, skip });
+        let (mut children, mut places) = (Vec::new(), HashMap::new());
+        for child in server.upstreams().iter().flat_map(|upstream| upstream.children()) {
+            let name = child.name();
+            if places.contains_key(name) {
+                continue;
             }
+            let shared = zone.and_then(|zone| zone.child(directories.missing, name));
+            // Without room in the zone a worker does without the others' knowledge.
+            let state = shared.unwrap_or_else(|| Box::leak(Box::default()));
+            places.insert(name, children.len());
+            children.push(Child::new(name, state));
         }
-        let (journal, stuck) = (RefCell::new(None), Cell::new(false));
-        let tombstones = Tombstones::new(directories.deleted);
-        Site { server, directories, journal, stuck, children, tombstones }
+        let counts = || NodeCounts::new(worker::time());
+        let shared = zone.and_then(|zone| zone.node(directories.missing, counts));
+        Site {
+            server,
+            directories,
+            journal: RefCell::new(None),
+            stuck: Cell::new(false),
+            children,
+            places,
+            tombstones: Tombstones::new(directories.deleted),
+            counts: shared.unwrap_or_else(|| Box::leak(Box::new(counts()))),
+        }
+    }
+
+    /// What is counted of this node.
+    pub(crate) fn counts(&self) -> &'static NodeCounts {
+        self.counts
+    }
+
+    /// A change begins.
+    pub(crate) fn begin(&self) -> Changing {
+        self.counts.begin(worker::process(), worker::is_alive)
     }
 
     /// The server that it belongs to.
@@ -118,19 +125,28 @@ impl Site {
 
     /// All children.
     pub(crate) fn children(&self) -> impl Iterator<Item = &Child> {
-        self.children.values()
+        self.children.iter()
     }
 
     /// The child of that name.
     pub(crate) fn child(&self, name: &[u8]) -> Option<&Child> {
-        self.children.get(name)
+        self.children.get(*self.places.get(name)?)
     }
 
-    /// Writes to a child's missing log.
-    pub(crate) fn missed(&self, child: &[u8], entry: &Entry<'_>) -> io::Result<()> {
+    /// The child whose missing log has this name.
+    pub(crate) fn child_of_log(&self, name: &[u8]) -> Option<&Child> {
+        let is_it = |child: &&Child| missing_log::directory_name(child.name()).as_bytes() == name;
+        self.children().find(is_it)
+    }
+
+    /// Writes to a child's missing log. `bytes` are those of the file that it will be sent.
+    pub(crate) fn missed(&self, child: &[u8], entry: &Entry<'_>, bytes: u64) -> io::Result<()> {
         let appended = missing_log::append(self.directories.missing, child, entry);
         if let Some(child) = self.child(child) {
-            child.state.pending.store(true, Relaxed);
+            if appended.is_ok() {
+                child.counts().missing.appended(1, bytes, worker::time());
+            }
+            child.leave();
         }
         appended
     }
@@ -145,6 +161,11 @@ impl Site {
         missing_log::directory(self.directories.catch_up, child)
     }
 
+    /// The file that says that everything is to go into a child's missing log.
+    pub(crate) fn provide(&self, child: &[u8]) -> PathBuf {
+        missing_log::directory(self.directories.provide, child)
+    }
+
     /// Has this worker look after its children now.
     pub(crate) fn hurry(&self) {
         if let Some(clock) = self.server.main().and_then(|main| main.clock()) {
@@ -154,53 +175,8 @@ impl Site {
 
     /// A child has answered, whatever it said: if it was away, it is back.
     pub(crate) fn answered(&self, child: &[u8]) {
-        let Some(Child { state, .. }) = self.child(child) else { return };
-        if state.away.load(Relaxed) && state.pending.load(Relaxed) {
-            state.away.store(false, Relaxed);
-            state.due.store(0, Relaxed);
+        if self.child(child).is_some_and(Child::is_back) {
             self.hurry();
         }
-    }
-}
-
-impl Child {
-    /// As written in its `server` line.
-    pub(crate) fn name(&self) -> &'static [u8] {
-        self.name
-    }
-
-    /// Its missing log may have entries, and it is time to deliver them.
-    pub(crate) fn is_due(&self) -> bool {
-        self.state.pending.load(Relaxed)
-            && !self.catching_up.get()
-            && self.state.due.load(Relaxed) <= worker::now()
-    }
-
-    /// From now on only entries that are written later make it due.
-    pub(crate) fn begin(&self) {
-        self.state.pending.store(false, Relaxed);
-    }
-
-    /// All of its log was delivered.
-    pub(crate) fn caught_up(&self) {
-        self.state.away.store(false, Relaxed);
-        self.state.failures.store(0, Relaxed);
-        self.state.due.store(0, Relaxed);
-    }
-
-    /// Something is left of it. The next attempt is due after a time that grows with each failure
-    /// to `longest`, and is not the same for all workers and children.
-    pub(crate) fn try_again(&self, away: bool, longest: Duration) {
-        let failures = self.state.failures.fetch_add(1, Relaxed).min(20);
-        let backoff = BACKOFF.saturating_mul(1 << failures).min(longest).as_millis() as u64;
-        let wait = backoff / 2 + worker::random(backoff / 2 + 1);
-        self.state.away.store(away, Relaxed);
-        self.state.due.store(worker::now() + wait, Relaxed);
-        self.state.pending.store(true, Relaxed);
-    }
-
-    /// Its log may have entries that nobody has tried: whoever looks next does.
-    pub(crate) fn leave(&self) {
-        self.state.pending.store(true, Relaxed);
     }
 }

@@ -77,6 +77,7 @@ pub(super) unsafe fn directories(
         let all = || {
             Ok(Directories {
                 missing: subdirectory("missing")?,
+                provide: subdirectory("provide")?,
                 journal: subdirectory("journal")?,
                 deleted: subdirectory("deleted")?,
                 catch_up: subdirectory("catch_up")?,

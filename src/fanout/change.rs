@@ -3,8 +3,9 @@
 use core::cell::Cell;
 
 use crate::conf::LocConf;
+use crate::counters::NodeCounts;
 use crate::error::Error;
-use crate::nginx::Request;
+use crate::nginx::{Record, Request};
 use crate::receipt::Form;
 
 /// What a change does to a path.
@@ -33,19 +34,23 @@ impl Verb {
 }
 
 /// A PUT or DELETE that this node has taken on.
-#[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) verb: Verb,
     /// The request's path.
     pub(crate) path: Vec<u8>,
     /// See [`Change::version`].
     version: Cell<u64>,
+    /// See [`Change::length`].
+    length: Cell<u64>,
     /// How this node calls itself.
     pub(crate) node: Vec<u8>,
     /// The way that it came.
     pub(crate) via: Via,
     /// The form of the receipt.
     pub(crate) form: Form,
+    /// What is counted of this node.
+    pub(crate) counts: Option<&'static NodeCounts>,
+    r: Request,
 }
 
 impl Change {
@@ -55,9 +60,12 @@ impl Change {
             verb,
             path: r.uri().to_vec(),
             version: Cell::new(0),
+            length: Cell::new(0),
             node: conf.node_name(r),
             via: Via::of(r),
             form: Form::accepted(r.header("accept")),
+            counts: conf.site().map(|site| site.counts()),
+            r: *r,
         }
     }
 
@@ -67,9 +75,12 @@ impl Change {
             verb,
             path: r.uri().to_vec(),
             version: Cell::new(version),
+            length: Cell::new(0),
             node: conf.node_name(r),
             via: Via(None),
             form: Form::Text,
+            counts: None,
+            r: *r,
         }
     }
 
@@ -80,6 +91,20 @@ impl Change {
 
     pub(crate) fn set_version(&self, version: u64) {
         self.version.set(version);
+    }
+
+    /// Bytes of the file that is stored, once it is.
+    pub(crate) fn length(&self) -> u64 {
+        self.length.get()
+    }
+
+    pub(crate) fn set_length(&self, length: u64) {
+        self.length.set(length);
+    }
+
+    /// Keeps something for the access log.
+    pub(crate) fn record(&self, change: impl FnOnce(&mut Record)) {
+        self.r.record(change);
     }
 
     /// Refuses a change that has been here before.

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::change::{Change, Verb};
+use crate::conf;
+use crate::counters::Failure;
 use crate::nginx::{Answer, Ask, Child, Headers, Request, Subrequest};
 use crate::receipt::{self, Line, Outcome};
 
@@ -10,8 +12,10 @@ pub(super) struct Delivery {
     pub(super) child: Child,
     subrequest: Option<Rc<Subrequest>>,
     end: Option<End>,
-    /// The child said something, and nobody has taken notice yet.
-    answered: bool,
+    /// The child said something.
+    pub(super) answered: bool,
+    /// What became of it was counted.
+    pub(super) counted: bool,
     /// The missing log has what the child has not.
     pub(super) recorded: bool,
 }
@@ -21,7 +25,7 @@ pub(crate) enum End {
     /// The child has the change; its receipt, if it gave one.
     Delivered(Option<String>),
     /// It has not, and why.
-    Failed(String),
+    Failed(Failure, String),
     /// It was not asked: that is left to catch-up.
     Queued,
 }
@@ -36,14 +40,14 @@ impl Delivery {
     ) -> Delivery {
         let start = |headers| Subrequest::start(r, &child, ask, headers, false).ok();
         let subrequest = headers.and_then(start);
-        let end = subrequest.is_none().then(|| End::Failed("500".into()));
-        Delivery { child, subrequest, end, answered: false, recorded: false }
+        let end = subrequest.is_none().then(|| End::Failed(Failure::Interrupted, "500".into()));
+        Delivery { child, subrequest, end, answered: false, counted: false, recorded: false }
     }
 
     /// One that is left to catch-up.
     pub(super) fn queued(child: Child) -> Delivery {
         let end = Some(End::Queued);
-        Delivery { child, subrequest: None, end, answered: false, recorded: false }
+        Delivery { child, subrequest: None, end, answered: false, counted: false, recorded: false }
     }
 
     pub(super) fn wake(&self) {
@@ -66,16 +70,30 @@ impl Delivery {
         self.end.as_ref()
     }
 
-    /// The child has said something; once.
-    pub(super) fn take_answered(&mut self) -> bool {
-        core::mem::take(&mut self.answered)
+    /// Counts what became of it, when it has ended.
+    pub(super) fn count(&mut self, child: Option<&conf::Child>, now: u64) {
+        let (Some(end), false) = (&self.end, self.counted) else { return };
+        self.counted = true;
+        if let Some(child) = child {
+            end.count(child, self.length(), now);
+        }
+    }
+
+    /// The child has the change.
+    pub(super) fn has_it(&self) -> bool {
+        matches!(self.end, Some(End::Delivered(_)))
+    }
+
+    /// It was asked, and has not got it.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.end, Some(End::Failed(..)))
     }
 
     /// Closes it if it is under way.
     pub(super) fn abort(&mut self) {
         if let (None, Some(subrequest)) = (&self.end, &self.subrequest) {
             subrequest.abort();
-            self.end = Some(End::Failed("interrupted".into()));
+            self.end = Some(End::Failed(Failure::Interrupted, "interrupted".into()));
         }
     }
 
@@ -86,7 +104,7 @@ impl Delivery {
             Some(End::Delivered(Some(receipt))) => return receipt::Child::Receipt(receipt.clone()),
             Some(End::Delivered(None)) if verb == Verb::Delete => Outcome::Deleted,
             Some(End::Delivered(None)) => Outcome::Stored(self.length()),
-            Some(End::Failed(reason)) => Outcome::Failed(verb.text(), reason.clone()),
+            Some(End::Failed(_, reason)) => Outcome::Failed(verb.text(), reason.clone()),
             Some(End::Queued) => Outcome::Queued,
             None => Outcome::Failed(verb.text(), String::new()),
         };
@@ -107,14 +125,24 @@ impl End {
                 // A child that says yes before it has everything has not stored it, unless it had
                 // it before.
                 if answer.early && !receipt.as_ref().is_some_and(|text| change.form.is_moot(text)) {
-                    return End::Failed("502".into());
+                    return End::Failed(Failure::Refused, "502".into());
                 }
                 End::Delivered(receipt)
             }
             // A child without the file has got the DELETE.
             (404, Verb::Delete, true) => End::Delivered(change.form.receipt(answer.body)),
-            (504, _, false) => End::Failed("timeout".into()),
-            (status, ..) => End::Failed(status.to_string()),
+            (504, _, false) => End::Failed(Failure::Timeout, "timeout".into()),
+            (status, _, true) => End::Failed(Failure::Refused, status.to_string()),
+            (status, _, false) => End::Failed(Failure::Unreachable, status.to_string()),
+        }
+    }
+
+    /// Counts it for the child, to which `bytes` were sent.
+    pub(crate) fn count(&self, child: &conf::Child, bytes: u64, now: u64) {
+        match self {
+            End::Delivered(_) => child.counts().delivered(bytes, now),
+            End::Failed(failure, _) => child.counts().failed(*failure, now),
+            End::Queued => {}
         }
     }
 }

@@ -135,6 +135,7 @@ impl Put<'_> {
             _ if !published.is_change() => Ok(Stored { published, length, fanout: None }),
             (Some(mut fanout), Some(source)) => {
                 source.set_ready(length);
+                change.set_length(length);
                 fanout.accepted(committed.intent);
                 fanout.wake();
                 Ok(Stored { published, length, fanout: Some(fanout) })
@@ -177,6 +178,7 @@ fn deliver(
     source: Source,
 ) -> Stored {
     let length = source.length();
+    change.set_length(length);
     let fanout = committed.what.is_change().then(|| {
         source.set_ready(length);
         let mut fanout = Fanout::start(r, conf, change, &Ask::Put(Rc::new(source)));

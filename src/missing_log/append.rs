@@ -15,19 +15,37 @@ const TRIES: u32 = 100;
 /// others do meanwhile and whoever is killed; after a crash of the machine, once [`sync`] has
 /// returned.
 pub(crate) fn append(logs: &Path, child: &[u8], entry: &Entry<'_>) -> io::Result<()> {
-    let mut line = entry.line();
-    if line.len() > LINE_MAX {
-        // No reader would take it.
-        return Err(io::ErrorKind::InvalidInput.into());
+    append_all(logs, child, entry.time, core::slice::from_ref(entry))
+}
+
+/// The same for entries of one day, that of `time`, in one write: all of them or, when it fails,
+/// any number of the first.
+pub(crate) fn append_all(
+    logs: &Path,
+    child: &[u8],
+    time: [u32; 6],
+    entries: &[Entry<'_>],
+) -> io::Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for entry in entries {
+        let line = entry.line();
+        if line.len() > LINE_MAX {
+            // No reader would take it.
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        lines.extend(line);
     }
     let directory = directory(logs, child);
-    let path = directory.join(day_file(&entry.time));
+    let path = directory.join(day_file(&time));
     let mut file = open(&directory, &path)?;
     if !ends_with_line(&file).unwrap_or(false) {
-        line.insert(0, b'\n');
+        lines.insert(0, b'\n');
     }
-    match file.write(&line)? {
-        n if n == line.len() => Ok(()),
+    match file.write(&lines)? {
+        n if n == lines.len() => Ok(()),
         // The disk is full: a torn line ends before the next one, and readers skip it.
         _ => {
             _ = file.write(b"\n");

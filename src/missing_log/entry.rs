@@ -50,6 +50,8 @@ impl Entry<'_> {
 /// An [`Entry`] as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missed {
+    /// When: milliseconds since 1970.
+    pub(crate) time: u64,
     /// Whether the change stored a file or deleted one.
     pub(crate) deleted: bool,
     /// The request's path.
@@ -78,8 +80,28 @@ impl Missed {
         if !is_whole {
             return None;
         }
-        Some(Missed { deleted, path, version: number(version)?, reason: text(reason)? })
+        Some(Missed {
+            time: milliseconds(time)?,
+            deleted,
+            path,
+            version: number(version)?,
+            reason: text(reason)?,
+        })
     }
+}
+
+/// A time in UTC as [`Entry::line`] writes it. The days of a year begin in March here, so that the
+/// day of a leap year is its last.
+fn milliseconds(time: &[u8]) -> Option<u64> {
+    let field = |from: usize, to: usize| number(time.get(from..to)?);
+    let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+    let year = if month > 2 { year } else { year.checked_sub(1)? };
+    let days = 365 * year + year / 4 - year / 100 + year / 400;
+    let days = days + (153 * ((month + 9) % 12) + 2) / 5 + day;
+    // The first of March of the year 0 is so many days before 1970.
+    let days = days.checked_sub(1 + 719_468)?;
+    let seconds = (field(11, 13)? * 60 + field(14, 16)?) * 60 + field(17, 19)?;
+    Some((days * 86_400 + seconds) * 1000)
 }
 
 /// The path from `LINK">NAME</a>`. Link and name both have it; where they differ the line is not
@@ -146,6 +168,15 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_read_back() {
+        assert_eq!(milliseconds(b"1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(milliseconds(b"2000-02-29T23:59:59Z"), Some(951_868_799_000));
+        assert_eq!(milliseconds(b"2026-11-22T11:24:05Z"), Some(1_795_346_645_000));
+        assert_eq!(milliseconds(b"0000-01-01T00:00:00Z"), None);
+        assert_eq!(read_back(&entry(b"/a")).unwrap().time, 1_795_346_645_000);
+    }
+
+    #[test]
     fn a_hostile_name_stays_on_its_line() {
         let line = entry(b"/a\n\"><script>\xff?#").line();
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
@@ -180,6 +211,7 @@ mod tests {
             for deleted in [false, true] {
                 let entry = Entry { deleted, version: u64::MAX, ..entry(path) };
                 let missed = Missed {
+                    time: 1_795_346_645_000,
                     deleted,
                     path: path.to_vec(),
                     version: u64::MAX,

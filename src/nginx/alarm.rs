@@ -12,6 +12,9 @@ use nginx_sys::*;
 use super::request::Request;
 use super::task;
 
+/// More milliseconds than it takes until the worker has done what else there is to do.
+const ASIDE: ngx_msec_t = 60_000;
+
 /// Belongs to the task of one request, which holds the only strong share. Others hold a weak one
 /// and [`ring`](Alarm::ring) it.
 pub struct Alarm {
@@ -75,14 +78,23 @@ impl Alarm {
 
     /// Lets the worker do what else there is to do.
     pub async fn step_aside(&self) {
-        // SAFETY: as in ring(). These events are for nginx's next look at its connections.
-        unsafe { ngx_post_event(self.event.get(), ptr::addr_of_mut!(ngx_posted_next_events)) };
+        let event = self.event.get();
+        // SAFETY: as in ring(). These events are for nginx's next look at its connections. A worker
+        // that is to exit waits for timers, not for them.
+        unsafe {
+            ngx_post_event(event, ptr::addr_of_mut!(ngx_posted_next_events));
+            if (*event).cancelable() == 0 {
+                ngx_add_timer(event, ASIDE);
+            }
+        }
         let mut again = false;
         poll_fn(|_| match core::mem::replace(&mut again, true) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
         .await;
+        // SAFETY: as in ring().
+        unsafe { forget(event) };
     }
 
     /// Waits.

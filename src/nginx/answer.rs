@@ -10,6 +10,7 @@ use core::ffi::c_void;
 use core::ptr;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use nginx_sys::*;
@@ -17,8 +18,8 @@ use nginx_sys::*;
 use super::request::Request;
 use super::subrequest;
 
-/// The most of an answer that is kept; a receipt between nodes is smaller. The connection of a
-/// child that goes on is closed.
+/// The most of a receipt that is kept; one between nodes is smaller. The connection of a child that
+/// goes on is closed.
 const LIMIT: usize = 4096;
 
 type ProcessHeader = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
@@ -26,13 +27,14 @@ type FilterInit = unsafe extern "C" fn(*mut c_void) -> ngx_int_t;
 type Filter = unsafe extern "C" fn(*mut c_void, isize) -> ngx_int_t;
 
 /// What has come so far, and the proxy module's own functions.
-#[derive(Default)]
 pub(super) struct Reader {
     body: RefCell<Vec<u8>>,
-    /// Where the body goes that is a file and no receipt.
-    file: Option<Arc<File>>,
+    /// How many more bytes may be kept, of this answer and others.
+    left: Rc<Cell<usize>>,
+    /// Where the body goes that is a file and no receipt, and the most bytes of it.
+    file: Option<(Arc<File>, u64)>,
     written: Cell<u64>,
-    /// It could not be written there.
+    /// It could not be written there, or is too long.
     failed: Cell<bool>,
     process_header: Cell<Option<ProcessHeader>>,
     filter_init: Cell<Option<FilterInit>>,
@@ -41,10 +43,32 @@ pub(super) struct Reader {
     began: Cell<ngx_msec_t>,
 }
 
+impl Default for Reader {
+    /// For a receipt.
+    fn default() -> Reader {
+        Reader {
+            body: RefCell::default(),
+            left: Rc::new(Cell::new(LIMIT)),
+            file: None,
+            written: Cell::new(0),
+            failed: Cell::new(false),
+            process_header: Cell::new(None),
+            filter_init: Cell::new(None),
+            filter: Cell::new(None),
+            began: Cell::new(0),
+        }
+    }
+}
+
 impl Reader {
-    /// One that writes the body into a file.
-    pub(super) fn into(file: Arc<File>) -> Reader {
-        Reader { file: Some(file), ..Reader::default() }
+    /// One that keeps so many bytes, and takes them off.
+    pub(super) fn up_to(left: Rc<Cell<usize>>) -> Reader {
+        Reader { left, ..Reader::default() }
+    }
+
+    /// One that writes the body into a file, up to so many bytes.
+    pub(super) fn into(file: Arc<File>, limit: u64) -> Reader {
+        Reader { file: Some((file, limit)), ..Reader::default() }
     }
 
     /// The body has this length, and is in the file.
@@ -59,7 +83,8 @@ impl Reader {
     ///
     /// `u` is the upstream of the subrequest that this belongs to, before its request is sent.
     pub(super) unsafe fn hook(&self, u: *mut ngx_http_upstream_t) {
-        self.body.borrow_mut().clear();
+        let before = self.body.take();
+        self.left.set(self.left.get() + before.len());
         self.written.set(0);
         // SAFETY: the caller vouches for `u`.
         unsafe {
@@ -86,14 +111,16 @@ impl Reader {
 
     /// Keeps some bytes of the body. False when it is more than a receipt, or cannot be written.
     fn keep(&self, bytes: &[u8]) -> bool {
-        let Some(file) = &self.file else {
+        let Some((file, limit)) = &self.file else {
+            let kept = bytes.len().min(self.left.get());
+            self.left.set(self.left.get() - kept);
             let mut body = self.body.borrow_mut();
-            let kept = bytes.len().min(LIMIT - body.len().min(LIMIT));
             body.extend_from_slice(bytes.get(..kept).unwrap_or_default());
             return kept == bytes.len();
         };
-        let ok = file.write_all_at(bytes, self.written.get()).is_ok();
-        self.written.set(self.written.get() + bytes.len() as u64);
+        let end = self.written.get() + bytes.len() as u64;
+        let ok = end <= *limit && file.write_all_at(bytes, self.written.get()).is_ok();
+        self.written.set(end);
         self.failed.set(self.failed.get() || !ok);
         ok
     }

@@ -340,6 +340,56 @@ pub(crate) fn alias_leads_out(core: &ngx_http_core_loc_conf_t) -> bool {
         && !name.ends_with(b"/")
 }
 
+/// What each module says of the location that is merged, as its requests have it.
+///
+/// # Safety
+///
+/// `cf` is at a location.
+pub(crate) unsafe fn locations_of(cf: *mut ngx_conf_t) -> *mut *mut core::ffi::c_void {
+    // SAFETY: the caller vouches for `cf`; nginx puts the location's there while it merges.
+    unsafe { (*context(cf)).loc_conf }
+}
+
+/// What the core module says of requests of the server that no location matches, and of those that
+/// no client sent and that are about no file.
+///
+/// # Safety
+///
+/// `server` belongs to the configuration.
+pub(crate) unsafe fn location_of_server(
+    server: *mut ngx_http_core_srv_conf_t,
+) -> *mut ngx_http_core_loc_conf_t {
+    // SAFETY: the caller vouches for it; the core module is always there.
+    unsafe {
+        let index = *ptr::addr_of!(ngx_http_core_module.ctx_index);
+        slot((*(*server).ctx).loc_conf, index)
+    }
+}
+
+/// Has what the location does with a disk done in threads, where it says nothing of that: in
+/// nginx's pool "default".
+///
+/// # Safety
+///
+/// `cf` is at the location, which is merged.
+#[cfg(ngx_threads)]
+pub(crate) unsafe fn run_in_threads(cf: *mut ngx_conf_t, core: &mut ngx_http_core_loc_conf_t) {
+    if core.aio == NGX_HTTP_AIO_THREADS as ngx_flag_t {
+        return;
+    }
+    // SAFETY: the caller vouches for `cf`. Without memory nginx goes on without threads.
+    unsafe {
+        let pool = ngx_thread_pool_add(cf, ptr::null_mut());
+        if !pool.is_null() {
+            core.thread_pool = pool;
+            core.aio = NGX_HTTP_AIO_THREADS as ngx_flag_t;
+        }
+    }
+}
+
+#[cfg(not(ngx_threads))]
+pub(crate) unsafe fn run_in_threads(_: *mut ngx_conf_t, _: &mut ngx_http_core_loc_conf_t) {}
+
 /// Directory of `filedist_state` and such.
 ///
 /// # Safety

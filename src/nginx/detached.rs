@@ -15,7 +15,7 @@ use nginx_sys::*;
 use super::alarm;
 use super::header_list;
 use super::pool::OutOfMemory;
-use super::reply::Reply;
+use super::reply::Ending;
 use super::request::{const_str, Request};
 use super::task;
 
@@ -99,7 +99,7 @@ where
         let handler = handler(r);
         let future = async move {
             handler.await;
-            Reply { status: 200, content_type: "", headers: Vec::new(), body: Vec::new() }
+            Ending::Sent(NGX_OK as ngx_int_t)
         };
         if task::start(r, Box::pin(future), Some(around.cast())).is_err() {
             destroy(around);

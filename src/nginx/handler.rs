@@ -8,7 +8,7 @@ use nginx_sys::*;
 use super::request::{Request, Status};
 
 /// A content handler of the running configuration.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Handler(unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t);
 
 impl Handler {

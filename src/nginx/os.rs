@@ -76,6 +76,11 @@ pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
+/// nginx's version, as "1.22.1".
+pub fn version() -> &'static str {
+    NGINX_VERSION.to_str().unwrap_or_default()
+}
+
 /// The worker's process.
 pub fn pid() -> i32 {
     // SAFETY: nginx sets it once, before the worker runs.

@@ -22,6 +22,20 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// How a handler ends.
+pub enum Ending {
+    /// With an answer that is still to be sent.
+    Reply(Reply),
+    /// With one that it has sent: what nginx's functions made of that.
+    Sent(Status),
+}
+
+impl From<Reply> for Ending {
+    fn from(reply: Reply) -> Ending {
+        Ending::Reply(reply)
+    }
+}
+
 impl Request {
     /// Gives the answer a media type that the location's `types` do not change.
     pub fn set_content_type(&self, content_type: &'static str) {
@@ -160,7 +174,7 @@ impl Request {
         }
     }
 
-    fn add_header(&self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
+    pub(super) fn add_header(&self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
         let r = self.as_ptr();
         // SAFETY: the list was initialised with the request; a new element is filled whole.
         unsafe {

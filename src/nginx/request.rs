@@ -37,6 +37,8 @@ pub enum Method {
     Put,
     /// DELETE.
     Delete,
+    /// POST.
+    Post,
     /// Any other.
     Other,
 }
@@ -91,6 +93,7 @@ impl Request {
             NGX_HTTP_GET | NGX_HTTP_HEAD => Method::Get,
             NGX_HTTP_PUT => Method::Put,
             NGX_HTTP_DELETE => Method::Delete,
+            NGX_HTTP_POST => Method::Post,
             _ => Method::Other,
         }
     }
@@ -105,6 +108,16 @@ impl Request {
         self.raw().uri.as_bytes()
     }
 
+    /// What the location's path begins with, as the configuration says it.
+    pub fn location(&self) -> &'static [u8] {
+        self.core_conf().name.as_bytes()
+    }
+
+    /// What stands behind the question mark, as it was sent.
+    pub fn args(&self) -> &[u8] {
+        self.raw().args.as_bytes()
+    }
+
     /// Length that the client announced, or none for a chunked body, where nginx counts what has
     /// arrived in the same place.
     pub fn content_length(&self) -> Option<u64> {
@@ -117,6 +130,16 @@ impl Request {
     /// A body of unknown length follows (chunked, or HTTP/2 without Content-Length).
     pub fn is_chunked(&self) -> bool {
         self.raw().headers_in.chunked() != 0
+    }
+
+    /// "https" or "http".
+    pub fn scheme(&self) -> &'static str {
+        #[cfg(ngx_ssl)]
+        // SAFETY: the connection lives as long as the request.
+        if !unsafe { (*self.connection()).ssl }.is_null() {
+            return "https";
+        }
+        "http"
     }
 
     /// It came over HTTP/2.
@@ -240,6 +263,13 @@ impl Request {
     /// it again.
     pub fn poll_again(&self) {
         super::task::post(*self);
+    }
+
+    /// Has nginx end the request when its client leaves. For one that changes nothing: what is
+    /// under way for it ends, too.
+    pub fn end_with_client(&self) {
+        // SAFETY: the request is alive; nginx's handler looks at its connection only.
+        unsafe { (*self.0.as_ptr()).read_event_handler = Some(ngx_http_test_reading) };
     }
 
     /// `bytes` in the request's pool.

@@ -3,7 +3,9 @@
 
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
+use core::future::poll_fn;
 use core::ptr::{self, NonNull};
+use core::task::Poll;
 use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +32,45 @@ pub enum Ask {
     Head,
     /// GET, into this file.
     Get(Arc<File>),
+    /// GET of something that is no file of the location.
+    Page(Page),
+}
+
+/// What a node serves about itself, of a child.
+#[derive(Clone)]
+pub struct Page {
+    /// How the child is reached.
+    pub way: Way,
+    /// The path and the arguments.
+    pub uri: Vec<u8>,
+    pub args: Vec<u8>,
+    /// Where it goes.
+    pub into: Sink,
+}
+
+/// Where an answer goes.
+#[derive(Clone)]
+pub enum Sink {
+    /// Into memory, as far as so many bytes suffice for it and others.
+    Memory(Rc<Cell<usize>>),
+    /// Into a file, up to so many bytes.
+    File(Arc<File>, u64),
+}
+
+/// A location whose `proxy_pass` leads to the children.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    locations: *mut *mut c_void,
+    handler: Handler,
+}
+
+impl Way {
+    /// # Safety
+    ///
+    /// `locations` is what each module says of the location, in the running configuration.
+    pub unsafe fn new(locations: *mut *mut c_void, handler: Handler) -> Way {
+        Way { locations, handler }
+    }
 }
 
 impl Ask {
@@ -38,7 +79,7 @@ impl Ask {
             Ask::Put(_) => (NGX_HTTP_PUT, "PUT"),
             Ask::Delete => (NGX_HTTP_DELETE, "DELETE"),
             Ask::Head => (NGX_HTTP_HEAD, "HEAD"),
-            Ask::Get(_) => (NGX_HTTP_GET, "GET"),
+            Ask::Get(_) | Ask::Page(_) => (NGX_HTTP_GET, "GET"),
         }
     }
 }
@@ -70,6 +111,8 @@ pub struct Subrequest {
     pub(super) feed: Feed,
     reader: Reader,
     pub(super) patient: bool,
+    /// How a page is asked for.
+    way: Option<Way>,
 }
 
 impl Subrequest {
@@ -87,7 +130,13 @@ impl Subrequest {
         }
         let (source, reader) = match ask {
             Ask::Put(source) => (Rc::clone(source), Reader::default()),
-            Ask::Get(file) => (Rc::new(Source::empty()), Reader::into(Arc::clone(file))),
+            Ask::Get(file) => (Rc::new(Source::empty()), Reader::into(Arc::clone(file), u64::MAX)),
+            Ask::Page(Page { into: Sink::File(file, limit), .. }) => {
+                (Rc::new(Source::empty()), Reader::into(Arc::clone(file), *limit))
+            }
+            Ask::Page(Page { into: Sink::Memory(left), .. }) => {
+                (Rc::new(Source::empty()), Reader::up_to(Rc::clone(left)))
+            }
             Ask::Delete | Ask::Head => (Rc::new(Source::empty()), Reader::default()),
         };
         let this = Rc::new(Subrequest {
@@ -98,6 +147,7 @@ impl Subrequest {
             feed: Feed::new(main, source)?,
             reader,
             patient,
+            way: if let Ask::Page(page) = ask { Some(page.way) } else { None },
         });
         // nginx's pointers to it are good until the pool goes, whoever else drops it before.
         main.keep_rc(Rc::clone(&this))?;
@@ -116,16 +166,28 @@ impl Subrequest {
                 | NGX_HTTP_SUBREQUEST_CLONE;
             let body = pool::zeroed::<ngx_http_request_body_t>(main.pool())?;
             let mut sr = ptr::null_mut();
+            let (mut uri, mut args) = ((*parent).uri, (*parent).args);
+            if let Ask::Page(page) = ask {
+                (uri, args) = (main.copy(&page.uri)?, main.copy(&page.args)?);
+            }
             let rc = ngx_http_subrequest(
                 parent,
-                &mut (*parent).uri,
-                &mut (*parent).args,
+                &mut uri,
+                &mut args,
                 &mut sr,
                 post.as_ptr(),
                 flags as ngx_uint_t,
             );
             if rc != NGX_OK as ngx_int_t {
                 return Err(OutOfMemory);
+            }
+            if let Ask::Page(Page { way, .. }) = ask {
+                (*sr).loc_conf = way.locations;
+                ngx_http_update_location_config(sr);
+                (*sr).content_handler = Some(run_way);
+                // The path is not below the location's, and not what the client has sent.
+                (*sr).set_valid_location(0);
+                (*sr).set_valid_unparsed_uri(0);
             }
             let (method, name) = ask.method();
             // Only the name is sent. A cache of this location must neither answer nor keep it, and
@@ -139,7 +201,7 @@ impl Subrequest {
             headers_in.content_length = ptr::null_mut();
             headers_in.content_length_n = match ask {
                 Ask::Put(source) => source.length() as off_t,
-                Ask::Delete | Ask::Head | Ask::Get(_) => -1,
+                Ask::Delete | Ask::Head | Ask::Get(_) | Ask::Page(_) => -1,
             };
             headers_in.set_chunked(0);
 
@@ -158,6 +220,19 @@ impl Subrequest {
     /// What became of it, once, when it has ended.
     pub fn answer(&self) -> Option<Answer> {
         self.answer.take()
+    }
+
+    /// Waits for its end. Whoever drops this before closes the connection.
+    pub async fn ended(self: Rc<Self>) -> Answer {
+        struct Guard(Rc<Subrequest>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+
+        let guard = Guard(self);
+        poll_fn(|_| guard.0.answer().map_or(Poll::Pending, Poll::Ready)).await
     }
 
     /// Content-Length of the request to the child.
@@ -229,6 +304,14 @@ pub(super) fn of(sr: Request) -> Option<&'static Subrequest> {
     // SAFETY: only start() sets the context of a subrequest, to something that lives as long as
     // the main request.
     sr.ctx::<Subrequest>().map(|context| unsafe { &*context.as_ptr() })
+}
+
+/// The content handler of a subrequest for a page.
+unsafe extern "C" fn run_way(sr: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    let Some(sr) = (unsafe { Request::from_ptr(sr) }) else { return NGX_ERROR as ngx_int_t };
+    let way = of(sr).and_then(|subrequest| subrequest.way);
+    pass(sr, way.map(|way| way.handler)).unwrap_or(NGX_HTTP_INTERNAL_SERVER_ERROR as Status)
 }
 
 /// nginx's post_subrequest handler. It only records; the main request's handler decides.

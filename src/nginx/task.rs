@@ -22,10 +22,11 @@ use nginx_sys::*;
 use super::detached;
 use super::log::Level;
 use super::pool::OutOfMemory;
-use super::reply::Reply;
+use super::reply::{Ending, Reply};
 use super::request::{Request, Status};
+use super::variables::Record;
 
-type Handler = dyn Future<Output = Reply>;
+type Handler = dyn Future<Output = Ending>;
 
 /// The module's context of a request that is not a subrequest.
 pub(super) struct Task {
@@ -43,12 +44,18 @@ pub(super) struct Task {
     pub(super) thread_task: Cell<*mut ngx_thread_task_t>,
     /// What is around a request that no client sent (detached.rs).
     detached: Option<*mut c_void>,
+    /// For the access log (variables.rs).
+    pub(super) record: RefCell<Record>,
 }
 
-/// Runs `handler` for the request and sends what it returns. To be returned from a content
-/// handler.
-pub fn run(r: Request, handler: impl Future<Output = Reply> + 'static) -> Status {
-    match start(r, Box::pin(handler), None) {
+/// Runs `handler` for the request and sends what it returns, unless it has sent an answer itself.
+/// To be returned from a content handler. Not for a subrequest: that of another module has no
+/// answer of its own, and the context of one of this module's is a delivery.
+pub fn run<T: Into<Ending>>(r: Request, handler: impl Future<Output = T> + 'static) -> Status {
+    if !r.is_main() {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR as Status;
+    }
+    match start(r, Box::pin(async move { handler.await.into() }), None) {
         Ok(()) => NGX_DONE as Status,
         Err(OutOfMemory) => NGX_HTTP_INTERNAL_SERVER_ERROR as Status,
     }
@@ -70,6 +77,7 @@ pub(super) fn start(
         }),
         thread_task: Cell::new(ptr::null_mut()),
         detached,
+        record: RefCell::default(),
     })?;
     // SAFETY: the request is alive. nginx runs its cleanups once, last added first: those of the
     // upstreams that the handler will use come before this one. The task's own count is given
@@ -152,9 +160,9 @@ pub(super) fn resume(r: Request) {
 
     let mut context = Context::from_waker(Waker::noop());
     let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut context)));
-    let reply = match polled {
+    let ending = match polled {
         Ok(Poll::Pending) => return,
-        Ok(Poll::Ready(reply)) => Some(reply),
+        Ok(Poll::Ready(ending)) => Some(ending),
         Err(_) => {
             r.log(Level::Crit, format_args!("filedist handler panicked: please report this"));
             None
@@ -162,10 +170,10 @@ pub(super) fn resume(r: Request) {
     };
     *slot = None;
     drop(slot);
-    finish(r, task, reply.as_ref());
+    finish(r, task, ending);
 }
 
-fn finish(r: Request, task: &Task, reply: Option<&Reply>) {
+fn finish(r: Request, task: &Task, ending: Option<Ending>) {
     let raw = r.as_ptr();
     // SAFETY: the request is alive until ngx_http_finalize_request() has taken our count.
     unsafe {
@@ -179,11 +187,18 @@ fn finish(r: Request, task: &Task, reply: Option<&Reply>) {
         }
         if (*r.connection()).error() != 0 {
             // Nobody is there to answer; the status is for the access log.
-            (*raw).headers_out.status = reply.map_or(500, |reply| reply.status).into();
+            if let Some(Ending::Reply(Reply { status, .. })) = ending {
+                (*raw).headers_out.status = status.into();
+            }
             ngx_http_finalize_request(raw, NGX_ERROR as ngx_int_t);
             return;
         }
-        let rc = reply.map_or(NGX_HTTP_INTERNAL_SERVER_ERROR as Status, |reply| r.send(reply));
+        let rc = match ending {
+            Some(Ending::Reply(reply)) => r.send(&reply),
+            Some(Ending::Sent(rc)) => rc,
+            None if (*raw).header_sent() != 0 => NGX_ERROR as Status,
+            None => NGX_HTTP_INTERNAL_SERVER_ERROR as Status,
+        };
         ngx_http_finalize_request(raw, rc);
     }
 }

@@ -44,7 +44,7 @@ impl Child {
 }
 
 /// An upstream with `filedist_fanout`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upstream(*const ngx_http_upstream_srv_conf_t);
 
 impl Upstream {

@@ -60,6 +60,36 @@ pub fn now() -> u64 {
     unsafe { ngx_current_msec as u64 }
 }
 
+/// Milliseconds since 1970.
+pub fn time() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Its number.
+pub fn process() -> u32 {
+    u32::try_from(super::pid()).unwrap_or(0)
+}
+
+/// The process is alive. A number that another one has since got is one that is.
+pub fn is_alive(process: u32) -> bool {
+    let Ok(process) = libc::pid_t::try_from(process) else { return false };
+    // SAFETY: signal 0 is not sent.
+    let rc = unsafe { libc::kill(process, 0) };
+    rc == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// Has threads allocate from the same few heaps. glibc gives a heap of its own to each of some
+/// threads per processor, and a walk through files, whose steps any thread of the pool may run,
+/// would leave something in all of them.
+pub fn share_heaps() {
+    // SAFETY: mallopt(3) may be called at any time; it changes where memory comes from, no more.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 /// A random number below `limit`.
 pub fn random(limit: u64) -> u64 {
     RandomState::new().build_hasher().finish() % limit.max(1)

@@ -3,6 +3,8 @@
 //! The logs themselves are files that nginx's static handler serves. A directory is a page of
 //! links to what is in it and to nothing else: wget must not climb to the logs of other children.
 
+mod manage;
+
 use std::fs;
 use std::io;
 
@@ -12,10 +14,12 @@ use crate::handlers::method_not_allowed;
 use crate::nginx::{self, Level, Method, Reply, Request, Status};
 
 /// The content handler of a location with `filedist_missing`.
-pub(crate) fn serve(r: Request) -> Status {
-    let conf: &LocConf = r.conf();
-    if r.method() != Method::Get {
-        return method_not_allowed(r, "GET, HEAD");
+pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
+    match (r.method(), conf.manages()) {
+        (Method::Get, _) => {}
+        (Method::Post | Method::Delete, true) => return manage::serve(r, conf),
+        (_, true) => return method_not_allowed(r, "GET, HEAD, POST, DELETE"),
+        (_, false) => return method_not_allowed(r, "GET, HEAD"),
     }
     if is_hidden(r.uri()) {
         return 404;
@@ -30,7 +34,9 @@ pub(crate) fn serve(r: Request) -> Status {
     match names(path) {
         Ok(names) => r.send(&page(&names)),
         // Nothing was ever missing.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_top => r.send(&page(&[])),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && (is_top || is_child(&r, conf)) => {
+            r.send(&page(&[]))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => 404,
         Err(error) => {
             let shown = nginx::path(path).display();
@@ -38,6 +44,14 @@ pub(crate) fn serve(r: Request) -> Status {
             500
         }
     }
+}
+
+/// Whether the path is where the log of a child would be.
+fn is_child(r: &Request, conf: &LocConf) -> bool {
+    let rest = r.uri().get(r.location().len()..).unwrap_or_default();
+    let name = rest.strip_prefix(b"/").unwrap_or(rest);
+    let name = name.strip_suffix(b"/").unwrap_or(name);
+    conf.site().is_some_and(|site| site.child_of_log(name).is_some())
 }
 
 /// The names in a directory, sorted; those of directories end with a slash. A directory here has

@@ -82,7 +82,7 @@ pub(crate) fn to_header(version: u64) -> Vec<u8> {
 }
 
 /// The version of a file that is there.
-pub(super) fn of_file(metadata: &Metadata) -> u64 {
+pub(crate) fn of_file(metadata: &Metadata) -> u64 {
     of_mtime(metadata.mtime(), metadata.mtime_nsec())
 }
 

@@ -3,17 +3,23 @@
 //!
 //! Times are milliseconds since 1970. A field that an older node does not send has its default.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The most bytes of a name that another node gives. The page shows it again and again.
+const NAME: usize = 255;
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Node {
     /// What it calls itself: `filedist_name`, or its address and port.
+    #[serde(deserialize_with = "name")]
     pub(crate) name: String,
     /// The module's version.
+    #[serde(deserialize_with = "name")]
     pub(crate) version: String,
     /// nginx's version.
+    #[serde(deserialize_with = "name")]
     pub(crate) nginx: String,
     /// Its clock when it said so.
     pub(crate) time: u64,
@@ -47,6 +53,7 @@ pub(crate) struct Changes {
 #[serde(default)]
 pub(crate) struct Child {
     /// As written in its `server` line.
+    #[serde(deserialize_with = "name")]
     pub(crate) name: String,
     /// Whether it answered when it was last asked anything; none before that.
     pub(crate) up: Option<bool>,
@@ -69,6 +76,7 @@ pub(crate) struct Child {
     /// What it says of itself, where the whole tree was asked for and it has answered.
     pub(crate) node: Option<Box<Node>>,
     /// Where the whole tree was asked for and it has not: "timeout", or a status.
+    #[serde(deserialize_with = "reason")]
     pub(crate) no_answer: Option<String>,
 }
 
@@ -115,4 +123,46 @@ pub(crate) struct Provisioning {
     pub(crate) since: u64,
     /// Files that were put into its missing log since then.
     pub(crate) listed: u64,
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(cut)
+}
+
+fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|reason| reason.map(cut))
+}
+
+fn cut(mut text: String) -> String {
+    let end = (0..=NAME.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or_default());
+    text.shrink_to_fit();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let long = "é".repeat(300);
+        let text = format!(
+            r#"{{"name":"{long}","version":"{long}","nginx":"{long}",
+            "children":[{{"name":"{long}","no_answer":"{long}"}}]}}"#
+        );
+        let node: Node = serde_json::from_str(&text).unwrap();
+        let child = &node.children[0];
+        let reason = child.no_answer.as_ref().unwrap();
+        for text in [&node.name, &node.version, &node.nginx, &child.name, reason] {
+            assert_eq!(*text, "é".repeat(127));
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        assert_eq!(serde_json::from_str::<Node>("{}").unwrap(), Node::default());
+        let node = serde_json::from_str::<Node>(r#"{"children":[{}]}"#).unwrap();
+        assert_eq!(node.children, [Child::default()]);
+    }
 }

@@ -1,0 +1,58 @@
+//! A child of which nobody has heard for a while is asked whether it is there: so the status is
+//! true where nothing is uploaded, and a child that is back gets what it has missed.
+
+use std::time::Duration;
+
+use crate::conf::{self, Site};
+use crate::fanout::{self, Change, Verb};
+use crate::nginx::{detached, worker, Ask, Child};
+
+/// How long nobody has.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Asks the children for which it is time, each in a request of its own.
+pub(super) fn start(site: &'static Site) {
+    let now = worker::time();
+    for location in site.server().locations() {
+        for peer in location.upstream.map(|upstream| upstream.children()).unwrap_or_default() {
+            let Some(child) = site.child(peer.name()).filter(|child| !child.probing.get()) else {
+                continue;
+            };
+            if child.counts().is_out_of_touch(SILENCE.as_millis() as u64, now) {
+                ask(site, &location.prefix, child, peer);
+            }
+        }
+    }
+}
+
+/// Any answer will do; to HEAD of a directory it is a short one.
+fn ask(site: &'static Site, path: &[u8], child: &'static conf::Child, peer: Child) {
+    let Some(server) = site.server().server() else { return };
+    if !worker::has_spare_connections() {
+        return;
+    }
+    let probing = Probing::new(child);
+    _ = detached::start(server, path, move |r| async move {
+        let change = Change::again(&r, r.conf(), Verb::Store, 0);
+        let same = || fanout::Pace::Same;
+        // What comes of it is noted there.
+        _ = fanout::ask(r, &peer, &change, &Ask::Head, same).await;
+        drop(probing);
+    });
+}
+
+/// While it is there, this worker asks the child.
+struct Probing(&'static conf::Child);
+
+impl Probing {
+    fn new(child: &'static conf::Child) -> Probing {
+        child.probing.set(true);
+        Probing(child)
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.probing.set(false);
+    }
+}

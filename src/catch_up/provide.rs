@@ -1,0 +1,225 @@
+//! Everything that a child may have goes into its missing log, from where it is delivered: for a
+//! new child, or one that has lost its files.
+//!
+//! STATE/provide/CHILD says that it is to be done, and how far it has come: it holds the path that
+//! was put into the log last. Whoever does it has locked the file, and removes it at the end; after
+//! a crash the next worker that looks goes on.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::conf::{Child, Site};
+use crate::error::Error;
+use crate::escape;
+use crate::fanout;
+use crate::index::{self, Area, Walk};
+use crate::missing_log::{self, Entry};
+use crate::nginx::{detached, worker, Alarm, Level, Request};
+use crate::store::{self, lend};
+
+/// Files that one job in a thread puts into the log.
+const STEP: usize = 500;
+
+/// The reason of such entries.
+const PROVIDED: &str = "provided";
+
+/// Whether an entry with this reason comes from a list of files, and not from a change.
+pub(crate) fn is_listed(reason: &str) -> bool {
+    // The others are those of compare (index/compare.rs).
+    matches!(reason, PROVIDED | "missing" | "older")
+}
+
+/// Has it begun by a worker that looks next. Whoever does it already stops: what was listed so far
+/// may have been delivered, and lost. May block on a disk.
+pub(crate) fn request(path: &Path, fsync: bool) -> io::Result<()> {
+    let (_lock, directory) = lock(path)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+    fs::rename(&new, path)?;
+    if fsync {
+        directory.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Has it ended, wherever it is, and then `work` done before anything more is listed.
+pub(crate) fn cancel(path: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let _lock = lock(path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => other?,
+    }
+    work()
+}
+
+/// The directory of such requests, twice: locked, as long as the first one is there. Whoever puts
+/// something in a log for one, or makes or removes one, holds the lock.
+fn lock(path: &Path) -> io::Result<(File, File)> {
+    let directory = File::open(path.parent().unwrap_or(path))?;
+    // A worker gets signals, and nginx's handlers do not restart system calls.
+    while let Err(error) = directory.lock() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let again = directory.try_clone()?;
+    Ok((directory, again))
+}
+
+/// Does it in the background, if it is to be done and nobody does.
+pub(super) fn start(site: &'static Site, child: &'static Child) {
+    let file = match open(&site.provide(child.name())) {
+        Ok(Found::Nothing) => return,
+        Ok(Found::Request(file)) => file,
+        // Should that worker be killed, somebody has to go on.
+        Ok(Found::Taken) => return child.provide(),
+        Err(error) => {
+            let path = site.provide(child.name());
+            worker::log(Level::Crit, format_args!("{}", Error::io("open", &path)(error)));
+            return child.provide();
+        }
+    };
+    let Some(server) = site.server().server() else { return };
+    child.counts().provisioning.begin(worker::time());
+    let started = detached::start(server, b"", move |r| async move {
+        if let Err(error) = provide(r, site, child, file).await {
+            let name = String::from_utf8_lossy(child.name());
+            r.log(Level::Error, format_args!("providing child \"{name}\" stopped: {error}"));
+        }
+        // Once more after an error; else nothing is found.
+        child.provide();
+    });
+    if started.is_err() {
+        child.provide();
+    }
+}
+
+enum Found {
+    Nothing,
+    Taken,
+    Request(File),
+}
+
+/// The request, locked.
+fn open(path: &Path) -> io::Result<Found> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        other => other?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(Found::Taken),
+        other => other?,
+    }
+    // Who had it has removed it in between.
+    Ok(if file.metadata()?.nlink() == 0 { Found::Nothing } else { Found::Request(file) })
+}
+
+async fn provide(
+    r: Request,
+    site: &'static Site,
+    child: &'static Child,
+    file: File,
+) -> Result<(), Error> {
+    let name = child.name();
+    let areas = site.server().areas(|location| location.has_child(name));
+    let directories = site.directories();
+    let provide = Provide::new(areas, directories.missing, name, site.provide(name), file);
+    let mut provide = store::blocking(r, move || provide).await?;
+    let alarm = Alarm::new(r);
+    loop {
+        if worker::is_exiting() {
+            return Ok(());
+        }
+        let (again, step) = lend(r, provide, Provide::step).await?;
+        provide = again;
+        let Step { listed, bytes, end } = step?;
+        if listed > 0 {
+            child.counts().provisioning.add(listed);
+            super::appended(site, child, listed, bytes);
+        }
+        if end {
+            break;
+        }
+        alarm.step_aside().await;
+    }
+    if let Some(problem) = provide.walk.problem() {
+        let name = String::from_utf8_lossy(name);
+        r.log(Level::Error, format_args!("child \"{name}\" lacks files: {}", problem.error));
+    }
+    Ok(())
+}
+
+struct Provide {
+    walk: Walk,
+    logs: PathBuf,
+    child: &'static [u8],
+    path: PathBuf,
+    file: File,
+}
+
+struct Step {
+    listed: u64,
+    bytes: u64,
+    end: bool,
+}
+
+impl Provide {
+    fn new(
+        areas: Arc<[Area]>,
+        logs: &Path,
+        child: &'static [u8],
+        path: PathBuf,
+        file: File,
+    ) -> Result<Provide, Error> {
+        let mut done = vec![0; file.metadata().map_or(0, |it| it.len() as usize)];
+        file.read_exact_at(&mut done, 0).map_err(Error::io("read", &path))?;
+        // Torn by a crash it is not whole, and all begins anew.
+        let after = done.strip_suffix(b"\n").and_then(escape::unpercent);
+        let walk = Walk::new(areas, b"/", after, logs.into());
+        Ok(Provide { walk, logs: logs.into(), child, path, file })
+    }
+
+    fn step(&mut self) -> Result<Step, Error> {
+        let step = self.walk.next(STEP).map_err(Error::io("read", &self.path))?;
+        let (listed, end) = (step.files.len() as u64, step.end);
+        let _lock = lock(&self.path).map_err(Error::io("lock", &self.path))?;
+        let is_cancelled = self.file.metadata().is_ok_and(|it| it.nlink() == 0);
+        if is_cancelled {
+            return Ok(Step { listed: 0, bytes: 0, end: true });
+        }
+        let time = fanout::now();
+        let entries: Vec<Entry<'_>> = step
+            .files
+            .iter()
+            .map(|index::File { path, version, .. }| Entry {
+                time,
+                deleted: false,
+                path,
+                version: *version,
+                reason: PROVIDED,
+            })
+            .collect();
+        let log = || Error::io("write", &missing_log::directory(&self.logs, self.child));
+        missing_log::append_all(&self.logs, self.child, time, &entries).map_err(log())?;
+        if end {
+            // First what is listed, then that it is.
+            missing_log::sync(&self.logs, self.child, &time).map_err(log())?;
+            fs::remove_file(&self.path).map_err(Error::io("unlink", &self.path))?;
+        } else if let Some(last) = step.files.last() {
+            let text = escape::percent(&last.path) + "\n";
+            let write = || {
+                self.file.set_len(0)?;
+                self.file.write_all_at(text.as_bytes(), 0)
+            };
+            write().map_err(Error::io("write", &self.path))?;
+        }
+        let bytes = step.files.iter().map(|file| file.size).sum();
+        Ok(Step { listed, bytes, end })
+    }
+}

@@ -1,0 +1,102 @@
+//! Which files a server has, and how its children are reached: what its locations say together.
+
+#![allow(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nginx_sys::*;
+
+use super::{LocConf, SrvConf};
+use crate::index::Area;
+use crate::nginx::{conf, Upstream, Way};
+
+/// What is below a prefix.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    /// The path, with a slash at its end; without one it is that path alone (`location = /a`).
+    pub(crate) prefix: Vec<u8>,
+    /// The directory, or file, that it leads to; none where it has not `filedist on`, or no one
+    /// directory.
+    pub(crate) directory: Option<PathBuf>,
+    /// Where it is, and has to be; the rest of its path is made by the first upload.
+    root: PathBuf,
+    /// Whose servers get the files.
+    pub(crate) upstream: Option<Upstream>,
+}
+
+impl SrvConf {
+    /// Where this node's files are; those of locations that are not `kept` are left out.
+    pub(crate) fn areas(&self, kept: impl Fn(&Location) -> bool) -> Arc<[Area]> {
+        let area = |location: &Location| Area {
+            prefix: location.prefix.clone(),
+            directory: location.directory.clone().filter(|it| kept(location) && location.has(it)),
+        };
+        self.locations.iter().map(area).collect()
+    }
+}
+
+impl Location {
+    /// The directory is there, or should be.
+    fn has(&self, directory: &Path) -> bool {
+        directory.exists() || !self.root.exists()
+    }
+
+    /// Its files go to the child of that name.
+    pub(crate) fn has_child(&self, name: &[u8]) -> bool {
+        let children = self.upstream.map(|upstream| upstream.children()).unwrap_or_default();
+        children.iter().any(|child| child.name() == name)
+    }
+}
+
+/// Notes a location that is merged. Those by regular expression have no path of their own.
+///
+/// # Safety
+///
+/// `cf` is at the location of `conf`, which is merged.
+pub(super) unsafe fn note(cf: *mut ngx_conf_t, conf: &LocConf) {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let core = &*conf::core_location(cf);
+        let server = &mut *conf::server::<SrvConf>(cf);
+        let is_on = conf.enable == 1;
+        if let (true, Some(upstream), Some(next)) = (is_on, conf.upstream, conf.next) {
+            if server.ways.iter().all(|(known, _)| *known != upstream) {
+                server.ways.push((upstream, Way::new(conf::locations_of(cf), next)));
+            }
+        }
+        let name = core.name.as_bytes();
+        if core.noname() != 0 || core.named() != 0 || !(name.is_empty() || conf::has_prefix(core)) {
+            return;
+        }
+        // The server's own is for what no location matches.
+        let mut prefix = if name.is_empty() { b"/".to_vec() } else { name.to_vec() };
+        let is_exact = core.exact_match() != 0;
+        if is_exact && prefix.ends_with(b"/") {
+            return;
+        }
+        if !is_exact && !prefix.ends_with(b"/") {
+            prefix.push(b'/');
+        }
+        let directory = is_on.then(|| directory(core, &prefix)).flatten();
+        let upstream = conf.upstream.filter(|_| is_on);
+        server.locations.retain(|other| other.prefix != prefix);
+        let root = PathBuf::from(OsStr::from_bytes(core.root.as_bytes()));
+        server.locations.push(Location { prefix, directory, root, upstream });
+    }
+}
+
+/// What the location's prefix leads to; none if that depends on the request.
+fn directory(core: &ngx_http_core_loc_conf_t, prefix: &[u8]) -> Option<PathBuf> {
+    if !core.root_lengths.is_null() {
+        return None;
+    }
+    let mut path = core.root.as_bytes().to_vec();
+    if core.alias == 0 {
+        path.extend(prefix);
+    }
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
+    Some(PathBuf::from(OsStr::from_bytes(path.get(..end)?)))
+}

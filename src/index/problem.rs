@@ -1,0 +1,59 @@
+//! What a walk could not read.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::escape;
+
+/// What could not be read: files may be missing from the walk.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// How many files and directories.
+    pub(crate) count: u64,
+    /// The URL path of the first one.
+    pub(crate) path: Vec<u8>,
+    /// Why, for the error log: it names the path on the disk.
+    pub(crate) error: Error,
+}
+
+impl Problem {
+    /// Adds one: a system call failed on `file`, which is `path` in the URL.
+    pub(super) fn add(
+        problem: &mut Option<Problem>,
+        path: &[u8],
+        call: &'static str,
+        file: &Path,
+        error: io::Error,
+    ) {
+        match problem {
+            Some(problem) => problem.count += 1,
+            None => {
+                let error = Error::io(call, file)(error);
+                *problem = Some(Problem { count: 1, path: path.to_vec(), error });
+            }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    /// For everybody: one line, without a path of this machine.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { count, path, error } = self;
+        write!(f, "cannot read {}", escape::percent(path))?;
+        if let Error::Io { source, .. } = error {
+            let text = source.to_string();
+            write!(f, ": {}", text.split(" (os error").next().unwrap_or_default())?;
+        }
+        match count {
+            1 => Ok(()),
+            _ => write!(f, ", and {} more", count - 1),
+        }
+    }
+}
+
+/// There is nothing: it has vanished, or it is a symbolic link that leads to nothing, or to itself.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
+}

@@ -1,0 +1,6 @@
+//! Walks through trees of files.
+
+mod areas;
+mod faults;
+mod memory;
+mod order;

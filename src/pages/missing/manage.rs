@@ -1,0 +1,73 @@
+//! `filedist_missing manage`: POST puts everything into a child's missing log, DELETE drops the log.
+
+use std::path::Path;
+
+use crate::catch_up::provide;
+use crate::conf::{Child, LocConf, Site};
+use crate::error::Error;
+use crate::missing_log;
+use crate::nginx::{self, Level, Method, Reply, Request, Status};
+use crate::store;
+
+/// The path is that of a child's directory.
+pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
+    nginx::run(r, async move {
+        let Some(site) = conf.site() else { return refusal(500, "no state directory") };
+        let name = r.uri().get(r.location().len()..).unwrap_or_default();
+        let name = name.strip_prefix(b"/").unwrap_or(name);
+        let name = name.strip_suffix(b"/").unwrap_or(name);
+        let Some(child) = site.child_of_log(name) else {
+            return refusal(
+                404,
+                "no such child: the path is that of a child's missing log, and the \
+                                 child is a server of the upstream",
+            );
+        };
+        let done = match r.method() {
+            Method::Delete => drop_log(r, site, child).await,
+            _ => begin(r, conf, site, child).await,
+        };
+        done.unwrap_or_else(|error| {
+            r.log(Level::Error, format_args!("{error}"));
+            refusal(error.status(), &error.reason())
+        })
+    })
+}
+
+async fn begin(
+    r: Request,
+    conf: &LocConf,
+    site: &'static Site,
+    child: &'static Child,
+) -> Result<Reply, Error> {
+    let (path, fsync) = (site.provide(child.name()), conf.fsync());
+    store::blocking(r, move || provide::request(&path, fsync).map_err(Error::io("open", &path)))
+        .await?;
+    child.provide();
+    site.hurry();
+    let name = String::from_utf8_lossy(child.name());
+    Ok(reply(202, format!("everything is being put into the missing log of {name}\n")))
+}
+
+async fn drop_log(r: Request, site: &'static Site, child: &'static Child) -> Result<Reply, Error> {
+    let (provide, logs, name) =
+        (site.provide(child.name()), site.directories().missing, child.name());
+    store::blocking(r, move || drop_all(&provide, logs, name)).await?;
+    child.counts().missing.is_empty(nginx::worker::time());
+    child.leave();
+    let name = String::from_utf8_lossy(child.name());
+    Ok(reply(200, format!("the missing log of {name} is dropped\n")))
+}
+
+fn drop_all(provide: &Path, logs: &Path, child: &[u8]) -> Result<(), Error> {
+    let dropped = provide::cancel(provide, || missing_log::remove(logs, child));
+    dropped.map_err(Error::io("unlink", &missing_log::directory(logs, child)))
+}
+
+fn refusal(status: u16, why: &str) -> Reply {
+    reply(status, format!("error: {why}\n"))
+}
+
+fn reply(status: u16, text: String) -> Reply {
+    Reply { status, content_type: "text/plain", headers: Vec::new(), body: text.into_bytes() }
+}
