@@ -1238,7 +1238,7 @@ unknown "no_such_variable" variable
 --- must_die: 1
 --- error_log
 [emerg]
-"filedist_missing" without "filedist_state": the server has no missing logs to serve; name the directory of its state
+"filedist_missing" without "filedist_state": name the directory of this server's state
 
 
 
@@ -1303,7 +1303,7 @@ unknown "no_such_variable" variable
 --- must_die: 1
 --- error_log
 [emerg]
-invalid number of arguments in "filedist_missing" directive
+invalid parameter "on" of "filedist_missing": the only one is "manage"
 
 
 
@@ -1896,3 +1896,570 @@ invalid number of arguments in "filedist_ack" directive
     filedist_state $TEST_NGINX_DATA/state;
     filedist_catch_up on;
     location / { filedist on; filedist_ack local; }
+
+
+
+=== TEST 143: filedist_index twice - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_index; filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" directive is duplicate
+
+
+
+=== TEST 144: filedist_status twice - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status; filedist_status; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" directive is duplicate
+
+
+
+=== TEST 145: filedist_readme twice - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_readme; filedist_readme; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_readme" directive is duplicate
+
+
+
+=== TEST 146: filedist_status and filedist_missing in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status; filedist_missing; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_missing" and "filedist_status" in one location: give each a location of its own
+
+
+
+=== TEST 147: filedist_missing and filedist_index in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_missing; filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" and "filedist_missing" in one location: give each a location of its own
+
+
+
+=== TEST 148: filedist_readme and filedist_status in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_readme; filedist_status; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" and "filedist_readme" in one location: give each a location of its own
+
+
+
+=== TEST 149: filedist_index and filedist_readme in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_index; filedist_readme; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_readme" and "filedist_index" in one location: give each a location of its own
+
+
+
+=== TEST 150: filedist_status with an unknown parameter - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status tree; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "tree" of "filedist_status": the only one is "manage"
+
+
+
+=== TEST 151: filedist_missing with a parameter in capitals - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_missing Manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "Manage" of "filedist_missing": the only one is "manage"
+
+
+
+=== TEST 152: filedist_status with an empty parameter - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status ""; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid parameter "" of "filedist_status": the only one is "manage"
+
+
+
+=== TEST 153: filedist_missing with two parameters - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_missing manage manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_missing" directive
+
+
+
+=== TEST 154: filedist_status with two parameters - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status manage manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_status" directive
+
+
+
+=== TEST 155: filedist_index with a parameter - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_index manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_index" directive
+
+
+
+=== TEST 156: filedist_readme with a parameter - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_readme manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+invalid number of arguments in "filedist_readme" directive
+
+
+
+=== TEST 157: filedist_index in a location by regular expression - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location ~ ^/i/ { filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" needs a location by prefix, as in "location /__index__/"
+
+
+
+=== TEST 158: filedist_index in a named location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location @i { filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" needs a location by prefix, as in "location /__index__/"
+
+
+
+=== TEST 159: filedist_missing manage in a location by regular expression - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location ~ ^/m/ { filedist_missing manage; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_missing" needs a location by prefix, as in "location /__missing__/"
+
+
+
+=== TEST 160: filedist_index, no filedist_state - refused
+--- config
+    location /x/ { filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" without "filedist_state": name the directory of this server's state
+
+
+
+=== TEST 161: filedist_status, no filedist_state - refused
+--- config
+    location /x/ { filedist_status; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" without "filedist_state": name the directory of this server's state
+
+
+
+=== TEST 162: filedist_readme, no filedist_state - refused
+--- config
+    location /x/ { filedist_readme; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_readme" without "filedist_state": name the directory of this server's state
+
+
+
+=== TEST 163: filedist_index and filedist on in one location - refused
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_index; filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist on" and "filedist_index" in one location: give "filedist_index" a location of its own
+
+
+
+=== TEST 164: filedist_status and filedist on in one location - refused
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status; filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist on" and "filedist_status" in one location: give "filedist_status" a location of its own
+
+
+
+=== TEST 165: filedist_readme and filedist on in one location - refused
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_readme; filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist on" and "filedist_readme" in one location: give "filedist_readme" a location of its own
+
+
+
+=== TEST 166: filedist_index with proxy_pass in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { proxy_pass http://127.0.0.1:8080; filedist_index; }
+--- must_die: 1
+--- error_log
+[emerg]
+another content handler and "filedist_index" in one location: give "filedist_index" a location of its own
+
+
+
+=== TEST 167: filedist_status with proxy_pass in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { proxy_pass http://127.0.0.1:8080; filedist_status; }
+--- must_die: 1
+--- error_log
+[emerg]
+another content handler and "filedist_status" in one location: give "filedist_status" a location of its own
+
+
+
+=== TEST 168: filedist_readme with proxy_pass in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { proxy_pass http://127.0.0.1:8080; filedist_readme; }
+--- must_die: 1
+--- error_log
+[emerg]
+another content handler and "filedist_readme" in one location: give "filedist_readme" a location of its own
+
+
+
+=== TEST 169: filedist_status with stub_status in one location - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { filedist_status; stub_status; }
+--- must_die: 1
+--- error_log
+[emerg]
+another content handler and "filedist_status" in one location: give "filedist_status" a location of its own
+
+
+
+=== TEST 170: filedist_index in a server - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_index;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_index" directive is not allowed here
+
+
+
+=== TEST 171: filedist_status in a server - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_status;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" directive is not allowed here
+
+
+
+=== TEST 172: filedist_readme in a server - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist_readme;
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_readme" directive is not allowed here
+
+
+
+=== TEST 173: filedist_status in http - refused
+--- http_config
+    filedist_status;
+--- config
+
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" directive is not allowed here
+
+
+
+=== TEST 174: filedist_status in an upstream - refused
+--- http_config
+    upstream u { server 127.0.0.1:8080; filedist_status; }
+--- config
+
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" directive is not allowed here
+
+
+
+=== TEST 175: filedist_status in if - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { if ($arg_x) { filedist_status; } }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_status" directive is not allowed here
+
+
+
+=== TEST 176: filedist_missing in limit_except - refused
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /x/ { limit_except GET { filedist_missing manage; } }
+--- must_die: 1
+--- error_log
+[emerg]
+"filedist_missing" directive is not allowed here
+
+
+
+=== TEST 177: filedist_status in another server of the same state - refused
+--- http_config
+    filedist_state $TEST_NGINX_DATA/state;
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        location /__status__/ { filedist_status; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    location / { filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+two servers use the state directory
+
+
+
+=== TEST 178: filedist_missing manage in another server of the same state - refused
+--- http_config
+    filedist_state $TEST_NGINX_DATA/state;
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        location /__missing__/ { filedist_missing manage; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    location / { filedist on; }
+--- must_die: 1
+--- error_log
+[emerg]
+two servers use the state directory
+
+
+
+=== TEST 179: all pages, below a server with filedist on
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    location /__missing__/   { filedist_missing manage; }
+    location /__index__/     { filedist_index; }
+    location /__status__/    { filedist_status manage; }
+    location = /__readme.txt { filedist_readme; }
+--- request eval
+["PUT /a.txt\nhello", map "GET $_", qw(/__missing__/ /__index__/?format=txt /__status__/?format=json /__readme.txt)]
+--- error_code eval
+[201, (200) x 4]
+--- response_body_like eval
+[qr/^success/, qr/^nothing is missing$/m, qr{^/a\.txt$}m, qr/"stored":1/, qr/^# .*no children/]
+
+
+
+=== TEST 180: all pages, in locations nested in one with filedist on and proxy_pass
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / {
+        filedist on;
+        proxy_pass http://children;
+        location /__missing__/   { filedist_missing; }
+        location /__index__/     { filedist_index; }
+        location /__status__/    { filedist_status; }
+        location = /__readme.txt { filedist_readme; }
+    }
+--- request eval
+["PUT /a.txt\nhello", map "GET $_", qw(/__missing__/ /__index__/?format=txt /__status__/?format=json /__readme.txt)]
+--- error_code eval
+[201, (200) x 4]
+--- response_body_like eval
+[qr/^success/, qr/href=/, qr{^/a\.txt$}m, qr/"stored":1.*"entries":1/, qr/^# .*1 child/]
+
+
+
+=== TEST 181: a page is not inherited
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /s/ { filedist_status; location /s/below/ { } }
+    location /i/ { filedist_index; location /i/below/ { } }
+--- request eval
+["GET /s/", "GET /s/x", "GET /s/below/x", "GET /i/below/x"]
+--- error_code eval
+[200, 200, 404, 404]
+
+
+
+=== TEST 182: pages with if and limit_except in their location - the same within
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; }
+    location /s/ { filedist_status; if ($arg_x) { set $y 1; } limit_except GET { allow 127.0.0.1; deny all; } }
+    location /i/ { filedist_index;  if ($arg_x) { set $y 1; } limit_except GET { allow 127.0.0.1; deny all; } }
+    location /m/ { filedist_missing; if ($arg_x) { set $y 1; } limit_except GET { allow 127.0.0.1; deny all; } }
+    location /r  { filedist_readme; if ($arg_x) { set $y 1; } limit_except GET { allow 127.0.0.1; deny all; } }
+--- request eval
+["PUT /a.txt\nhello", (map "GET $_", qw(/s/?format=json&x=1 /i/?format=txt&x=1 /m/?x=1 /r?x=1)), map "POST $_\nx", qw(/s/ /i/ /m/ /r)]
+--- error_code eval
+[201, (200) x 4, (405) x 4]
+--- response_body_like eval
+[qr/^success/, qr/"stored":1/, qr{^/a\.txt$}m, qr/^nothing is missing$/m, qr/^# /, (qr/^error: use GET, HEAD$/) x 4]
+
+
+
+=== TEST 183: filedist_status and filedist_readme in locations of all kinds
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location = /s     { filedist_status; }
+    location ~ ^/t/   { filedist_status; }
+    location ^~ /u    { filedist_status; }
+    location ~ \.txt$ { filedist_readme; }
+--- request eval
+["GET /s?format=json", "GET /t/x?format=json", "GET /uv?format=json", "GET /a.txt"]
+--- error_code eval
+[(200) x 4]
+--- response_body_like eval
+[(qr/"children":\[\]/) x 3, qr/^# /]
+
+
+
+=== TEST 184: filedist_state in http, pages in a server
+--- http_config
+    filedist_state $TEST_NGINX_DATA/state;
+--- config
+    location /s/ { filedist_status; }
+    location /m/ { filedist_missing manage; }
+--- request eval
+["GET /s/?format=json", "GET /m/", "POST /m/x/"]
+--- error_code eval
+[200, 200, 404]
+
+
+
+=== TEST 185: filedist off and filedist_status in one location
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    location /s/ { filedist off; filedist_status; }
+--- request eval
+["PUT /a.txt\nhello", "GET /s/?format=json"]
+--- error_code eval
+[201, 200]
+
+
+
+=== TEST 186: pages of two servers, each with its state
+--- http_config
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        root $TEST_NGINX_DATA/c1;
+        filedist_state $TEST_NGINX_DATA/c1-state;
+        location / { filedist on; }
+        location /s/ { filedist_status; }
+        location /i/ { filedist_index; }
+    }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; }
+    location /s/ { filedist_status; }
+    location /i/ { filedist_index; }
+    location /other/ { filedist off; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/; }
+--- request eval
+["PUT /a.txt\nhello", "GET /s/?format=json", "GET /other/s/?format=json", "GET /i/?format=txt", "GET /other/i/?format=txt"]
+--- error_code eval
+[201, (200) x 4]
+--- response_body_like eval
+[qr/^success/, qr/"stored":1/, qr/"stored":0/, qr{^/a\.txt$}m, qr{\A(?!.*a\.txt)}s]
+
+
+
+=== TEST 187: filedist_zone of the least size, with a page
+--- http_config
+    filedist_zone 32k;
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; }
+    location /s/ { filedist_status; }
+--- request eval
+["PUT /a.txt\nhello", "GET /s/?format=json"]
+--- error_code eval
+[201, 200]
+--- response_body_like eval
+[qr/^success/, qr/"stored":1.*"unreachable":1/]

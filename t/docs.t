@@ -130,6 +130,145 @@ subtest 'each directive has its reference' => sub {
     $find->('a missing version', qr/^filedist: not said/m,   $commands, with($readme, qr/^_This directive.*\n/m, ''));
 };
 
+#----------------------------------------------------------- fields, variables
+
+my $formats    = slurp("$repo/docs/formats.md");
+my $model      = slurp("$repo/src/pages/status/model.rs");
+my $prometheus = slurp("$repo/src/pages/status/prometheus.rs");
+my $variables  = slurp("$repo/src/nginx/variables.rs");
+
+# Rows of the first table below a heading: first cell, without its quotes => the others.
+sub table ($text, $heading) {
+    my ($section) = $text =~ /^#+ \Q$heading\E\n(.*?)(?=^#|\z)/ms;
+    my ($table) = ($section // '') =~ /((?:^\|.*\n)+)/m;
+    my %rows;
+    for my $row (split /\n/, $table // '') {
+        my ($first, @cells) = $row =~ /([^|]+)\|/g;
+        $rows{$1} = \@cells if ($first // '') =~ /^ `(.+)` $/;
+    }
+    return %rows;
+}
+
+# Field => type in JSON, of a structure in model.rs and of those in it; not of Node in Child, which is one of its own.
+sub fields_of_code ($rust, $struct) {
+    my ($body) = $rust =~ /^pub\(crate\) struct $struct \{\n(.*?)^\}/ms;
+    my %json = (String => 'string', u64 => 'number', f64 => 'number', bool => 'boolean');
+    my %fields;
+    for my $field (($body // '') =~ /^    pub\(crate\) (\w+: .+),$/mg) {
+        my ($name, $type) = split /: /, $field;
+        my $null = $type =~ s/^Option<(.+)>$/$1/ ? ' or null' : '';
+        if    ($type =~ /^Vec</)                   { $fields{$name} = 'array' }
+        elsif ($type =~ /^Box</)                   { $fields{$name} = "object$null" }
+        elsif ($json{$type})                       { $fields{$name} = $json{$type} . $null }
+        else {
+            my %inner = fields_of_code($rust, $type);
+            $fields{"$name.$_"} = $inner{$_} for keys %inner;
+            $fields{$name} = "object$null" if $null || !%inner;
+        }
+    }
+    return %fields;
+}
+
+sub field_problems ($rust, $text) {
+    my @problems;
+    for my $struct (qw(Node Child)) {
+        my %code  = fields_of_code($rust, $struct) or return "no fields of $struct in model.rs";
+        my %table = table($text, 'A ' . lc $struct);
+        push @problems, "$struct: $_ is described, and is none" for grep !exists $code{$_}, sort keys %table;
+        for my $field (sort keys %code) {
+            push @problems, "$struct: $field is not described" and next if !exists $table{$field};
+            my $type = $table{$field}[0] =~ s/^ | $//gr;
+            push @problems, "$struct: $field is $code{$field}, not $type" if $type ne $code{$field};
+        }
+    }
+    return @problems;
+}
+
+subtest 'each field of the status is described' => sub {
+    right('model.rs and formats.md agree', field_problems($model, $formats));
+    my $find = sub ($name, $expected, $rust, $text) { wrong($name, $expected, field_problems($rust, $text)) };
+    $find->('a new field', qr/^Node: colour is not described/m,
+        with($model, qr/^    pub\(crate\) nginx: String,\n\K/m, "    pub(crate) colour: String,\n"), $formats);
+    $find->('a new one of a part', qr/^Child: missing\.depth is not described/m,
+        with($model, qr/^pub\(crate\) struct Missing \{\n\K/m, "    pub(crate) depth: u64,\n"), $formats);
+    $find->('a field that is not described', qr/^Child: since is not described/m,
+        $model, with($formats, qr/^### A child\n.*?\K^\| `since`.*?\n/ms, ''));
+    $find->('one that is gone', qr/^Node: nginx is described, and is none/m,
+        with($model, qr/^    pub\(crate\) nginx: String,\n/m, ''), $formats);
+    $find->('another type', qr/^Child: up is boolean or null, not boolean$/m,
+        $model, with($formats, 'boolean or null', 'boolean'));
+};
+
+# Metric => type. Counters and gauges are made by functions of that name.
+sub metrics_of_code ($rust) {
+    return reverse $rust =~ /\.(gauge|counter)\(\s*"(\w+)"/g;
+}
+
+sub metric_problems ($rust, $text) {
+    my %code  = metrics_of_code($rust) or return 'no metrics in prometheus.rs';
+    my %table = table($text, 'Metrics');
+    my @problems = map "$_ is described, and is none", grep !exists $code{$_}, sort keys %table;
+    for my $metric (sort keys %code) {
+        push @problems, "$metric is not described" and next if !exists $table{$metric};
+        my $type = $table{$metric}[0] =~ s/^ | $//gr;
+        push @problems, "$metric is a $code{$metric}, not a $type" if $type ne $code{$metric};
+    }
+    return @problems;
+}
+
+subtest 'each metric is described' => sub {
+    right('prometheus.rs and formats.md agree', metric_problems($prometheus, $formats));
+    my $find = sub ($name, $expected, $rust, $text) { wrong($name, $expected, metric_problems($rust, $text)) };
+    $find->('a new one', qr/^filedist_x is not described/m, with($prometheus, '"filedist_child_up"', '"filedist_x"'), $formats);
+    $find->('one that is gone', qr/^filedist_y is described, and is none/m,
+        $prometheus, with($formats, '`filedist_child_up`', '`filedist_y`'));
+    $find->('another type', qr/^filedist_changes_total is a counter, not a gauge/m,
+        $prometheus, with($formats, qr/`filedist_changes_total` \| \Kcounter/, 'gauge'));
+};
+
+sub variable_problems ($rust, $text) {
+    my ($names) = $rust =~ /^const NAMES: .*?=\s*\[(.*?)\];/ms;
+    my %code  = map { ("\$$_" => 1) } ($names // '') =~ /"(\w+)"/g or return 'no variables in variables.rs';
+    my %table = table($text, 'The access log');
+    return (map "$_ is not described", grep !$table{$_}, sort keys %code),
+        map "$_ is described, and is none", grep !$code{$_}, sort keys %table;
+}
+
+subtest 'each variable is described' => sub {
+    right('variables.rs and README agree', variable_problems($variables, $readme));
+    my $other = with($variables, qr/"filedist_version"/, '"filedist_x"');
+    wrong('a new one',        qr/^\$filedist_x is not described/m,               variable_problems($other, $readme));
+    wrong('one that is gone', qr/^\$filedist_version is described, and is none/m, variable_problems($other, $readme));
+};
+
+#------------------------------------------------------------------ Prometheus
+
+my ($promtool) = `$repo/tools/promtool 2>/dev/null` =~ /(.+)/;
+
+# promtool accepts the configurations, and their rules are about metrics that there are.
+sub prometheus_problems ($text, $rust) {
+    my %metrics = metrics_of_code($rust);
+    my @problems;
+    for my $block (blocks($text, 'yaml')) {
+        my $what = $block =~ /^groups:/ ? 'rules' : 'config';
+        spew("$dir/prometheus.yml", $block);
+        my $out = `$promtool check $what $dir/prometheus.yml 2>&1`;
+        push @problems, "check $what: $out" if $?;
+        push @problems, map "there is no metric $_", grep !$metrics{$_}, $block =~ /\b(filedist_\w+)/g;
+    }
+    return @problems;
+}
+
+subtest 'Prometheus takes its configuration' => sub {
+    plan skip_all => 'no promtool' if !$promtool;
+    is(scalar(() = blocks($readme, 'yaml')), 2, 'there are one to scrape, and one with rules');
+    right('both', prometheus_problems($readme, $prometheus));
+    wrong('a misspelt field', qr/^check config: /m, prometheus_problems(with($readme, 'metrics_path', 'metric_path'), $prometheus));
+    wrong('a rule that is none', qr/^check rules: /m, prometheus_problems(with($readme, 'time\(\) - ', 'time( - '), $prometheus));
+    wrong('a metric that is none', qr/^there is no metric filedist_child_down/m,
+        prometheus_problems(with($readme, 'expr: filedist_child_up', 'expr: filedist_child_down'), $prometheus));
+};
+
 #----------------------------------------------------------------------- links
 
 # As GitHub makes the names of headings.
@@ -194,6 +333,7 @@ sub whole ($block) {
     $block =~ s{modules/ngx_http_filedist_module\.so}{$module};
     $block =~ s{/var/lib/nginx/filedist}{$dir/conf/state}g;
     $block =~ s{/srv/files}{$dir/conf/files}g;
+    $block =~ s{/var/log/nginx/}{$dir/conf/}g;
     $block =~ s{listen 8080}{listen 127.0.0.1:8080}g;
     $block =~ s{eu\.example\.com}{127.0.0.3}g;
     $block =~ s{^http \{\n\K}{    access_log off;\n$temp_paths}m;
@@ -260,9 +400,11 @@ sub transcript ($text) {
     return @steps;
 }
 
-# Times and versions differ from run to run.
+# Times, versions, and digests of them, differ from run to run.
 sub constant ($text) {
-    return $text =~ s/\b1\d{18}\b/VERSION/gr =~ s/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/TIME/gr;
+    $text =~ s/\b1\d{18}\b/VERSION/g;
+    $text =~ s/\b[0-9a-f]{32}\b/DIGEST/g;
+    return $text =~ s/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/TIME/gr;
 }
 
 # Runs the commands in one shell, and returns [output, status] for each.
@@ -275,7 +417,7 @@ sub run (@steps) {
         $script .= "$command\nprintf '\\001%d\\002' \$?\n";
     }
     spew("$dir/script", $script);
-    my $out = `bash $dir/script 2>$dir/stderr </dev/null`;
+    my $out = `timeout 300 bash $dir/script 2>$dir/stderr </dev/null`;
     $out =~ s/127\.0\.0\.1:$port{$_}/127.0.0.1:$_/g for keys %port;
     return map { [ /(.*)\x01(\d+)\z/s ] } split /\x02/, $out;
 }
@@ -297,17 +439,24 @@ subtest 'the commands print what the README shows' => sub {
     make_node(child1 => 'child.conf', 8081);
     make_node(child2 => 'child.conf', 8082);
     make_node(root   => 'root.conf',  8080);
-    my @steps = transcript($readme);
+    my ($use, $operate) = split /^## Operate$/m, $readme;
+    my @steps = transcript($use);
     cmp_ok(scalar @steps, '>', 15, 'there are commands');
     my @results = run(@steps);
-    right('all commands', command_problems(\@steps, \@results)) or diag slurp("$dir/stderr");
+    right('those to use it', command_problems(\@steps, \@results)) or diag slurp("$dir/stderr");
 
     my @files = sort split /\n/, `cd $dir/target/demo/child2/files && find . -type f`;
     is_deeply(\@files, ['./b/hello.txt'], 'wget has left what was missing, and nothing else');
     my ($here, $there) = map +(stat "$dir/target/demo/$_/files/b/hello.txt")[9], qw(root child2);
     is($there, $here, 'with its time');
 
-    my @other = transcript(with($readme, qr/stored: 7 bytes/, 'stored: 8 bytes'));
+    # The root asks a child that was down again when more than 10 seconds have passed, by a clock in seconds.
+    sleep 12;
+    my @more = transcript($operate);
+    cmp_ok(scalar @more, '>', 15, 'there are more');
+    right('those to operate it', command_problems(\@more, [ run(@more) ])) or diag slurp("$dir/stderr");
+
+    my @other = transcript(with($use, qr/stored: 7 bytes/, 'stored: 8 bytes'));
     wrong('another output', qr/^curl -T .*\n\s+prints: /m, command_problems(\@other, \@results));
     my @one = run([ 'false', '' ], [ 'curl http://localhost:8081/nowhere.txt', "Hello.\n" ]);
     wrong('a command that fails', qr/^false\n\s+ended with status 1/m, command_problems([ [ 'false', '' ] ], \@one));

@@ -108,6 +108,18 @@ sub authority ($file) {
         or die slurp("$file.log");
 }
 
+# The pages of a parent with one file, and what they ask of this child, which has it.
+sub pages_work ($url, $child, @options) {
+    my $tree = curl(@options, "'$url/__status__/?tree&format=json'");
+    like($tree, qr/^200\z/m, 'the whole tree has a status');
+    is(scalar(() = $tree =~ /"node":\{"name":"child\d\.example/g), 2, 'and each child says how it is');
+    like(curl(@options, "'$url/__status__/?compare=$child'"), qr/^same: 1 files$/m, 'the files of a child are compared');
+    like(curl(@options, "-X POST '$url/__status__/?compare=$child'"), qr/^same: 1 files$/m, 'and put right');
+    like(curl(@options, "-X POST $url/__missing__/$child/"), qr/^202\z/m, 'a child is provided');
+    like(curl(@options, "'$url/__index__/?format=txt'"), qr{\A/a/hello\.txt\n\n200\z}, 'the index has the file');
+    like(curl(@options, "$url/__readme.txt"), qr/^curl -X POST \S+__missing__\S+\Q$child\E/m, 'the readme knows the child');
+}
+
 chmod 0755, $dir;
 spew("$dir/mime.types", "types { text/plain txt; }\n");
 my $names = 'DNS:children.filedist.example,DNS:localhost,IP:127.0.0.1';
@@ -148,6 +160,13 @@ subtest 'parent.conf and child.conf: a PUT is on all nodes' => sub {
     like($out, qr/^201\z/m, 'status 201');
     is(slurp("$_/files/a/hello.txt"), "hello\n", "the file is in $_") for $parent, @children;
     like(curl("http://127.0.0.1:$port/__missing__/"), qr/^200\z/m, 'nothing is missing, and the page says so');
+    pages_work("http://127.0.0.1:$port", "127.0.0.1:$ports[0]");
+    for my $page (qw(__status__/ __missing__/ __index__/ __readme.txt)) {
+        like(curl("--interface 127.0.0.2 http://127.0.0.1:$port/$page"), qr/^403\z/m, "strangers do not see $page");
+        next if $page eq '__missing__/';
+        like(curl("--interface 127.0.0.2 http://127.0.0.1:$ports[0]/$page"), qr/^403\z/m, "nor that of a child");
+    }
+    like(curl("--interface 127.0.0.2 http://127.0.0.1:$port/a/hello.txt"), qr/^hello$/m, 'but files');
     stop($_) for $parent, @children;
 };
 
@@ -156,6 +175,8 @@ subtest 'tls-parent.conf and tls-child.conf: a PUT is on all nodes, with certifi
     my $out = curl("--cacert $dir/ca.crt -T $dir/hello.txt https://127.0.0.1:$tls/a/hello.txt");
     like($out, qr/^201\z/m, 'status 201');
     is(slurp("$_/files/a/hello.txt"), "hello\n", "the file is in $_") for $tls_parent, @tls;
+
+    pages_work("https://127.0.0.1:$tls", "127.0.0.1:$tls_ports[0]", "--cacert $dir/ca.crt");
 
     my $child = "https://127.0.0.1:$tls_ports[0]/a/hello.txt";
     like(curl("--cacert $dir/ca.crt $child"), qr/^400\z/m, 'a child does not talk without a certificate');

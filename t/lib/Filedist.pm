@@ -89,8 +89,10 @@ sub slurp ($path) {
 sub free_port () {
     state %taken;
     # Below the range that the kernel gives to outgoing connections.
+    # Tests that run beside each other must not take one for free that the other will listen at.
+    my $lane = $ENV{TEST_NGINX_LANE} // 0;
     for (1 .. 1000) {
-        my $port = 10000 + int rand 22000;
+        my $port = 10000 + $lane * 11000 + int rand 11000;
         next if $taken{$port}++;
         return $port if IO::Socket::INET->new(
             LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);

@@ -11,11 +11,12 @@ use File::Path qw(make_path);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
+use JSON::PP ();
 use POSIX qw(strftime);
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(leaf upstream child hang relay requests sent most_at_once names slurp version_of set_version
-    entry seed_log log_files entries is_drained client answer ask master worker_pids reload kill_worker error_log_has end_processes);
+    entry seed_log log_files entries is_drained client answer ask body_of status child_status until_status master worker_pids reload kill_worker error_log_has end_processes);
 
 #-------------------------------------------------------------------- configuration
 
@@ -51,9 +52,13 @@ END { end_processes() }
 
 # Runs the code for each connection, each in a process of its own.
 sub accept_each ($address, $code) {
-    my $listener = $address =~ m{^/}
-        ? IO::Socket::UNIX->new(Local => $address, Listen => 100)
-        : IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $address, Listen => 100, ReuseAddr => 1);
+    my $listener;
+    # One that was ended just now may still have the port.
+    Filedist::poll_until(sub {
+        $listener = $address =~ m{^/}
+            ? IO::Socket::UNIX->new(Local => $address, Listen => 100)
+            : IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $address, Listen => 100, ReuseAddr => 1);
+    });
     die "cannot listen at $address: $!" if !$listener;
     chmod 0777, $address if $address =~ m{^/};
     my $pid = fork // die "fork: $!";
@@ -224,6 +229,22 @@ sub ask ($method, $path, $body = undef, @headers) {
     return answer($socket);
 }
 
+sub body_of ($answer) { return $answer =~ /\r\n\r\n(.*)\z/s ? $1 : '' }
+
+sub status ($args = '') {
+    my $answer = ask('GET', "/__status__/?format=json$args");
+    return eval { JSON::PP->new->utf8->decode(body_of($answer)) } // die "no status: $answer";
+}
+
+sub child_status ($name, $status = status()) {
+    my ($child) = grep { $_->{name} eq $name } @{ $status->{children} };
+    return $child // die "no child $name in the status";
+}
+
+sub until_status ($name, $done, $seconds = 8) {
+    return Filedist::poll_until(sub { local $_ = child_status($name); $done->($_) && $_ }, $seconds);
+}
+
 #---------------------------------------------------------------------------- workers
 
 sub master () { return slurp(Filedist::server_root() . '/logs/nginx.pid') =~ s/\s+//gr }
@@ -359,6 +380,15 @@ Clients and workers:
 =item client(), answer(SOCKET, SECONDS), ask(METHOD, PATH, BODY, HEADERS)
 
 A connection to the server; what comes on one; a request on one of its own.
+
+=item body_of(ANSWER)
+
+What follows the head of an answer.
+
+=item status(ARGUMENTS), child_status(NAME, STATUS), until_status(NAME, CODE, SECONDS)
+
+What F</__status__/> says in JSON, with C<&tree> or other arguments; what it says of
+a child; the same as soon as CODE, which gets it, says that it is as wanted.
 
 =item master(), worker_pids(), reload(), kill_worker(SIGNAL)
 
