@@ -22,6 +22,7 @@ CHECKOUT = os.path.dirname(HERE)
 PACKAGES = {
     "callgrind_annotate": "valgrind",
     "curl": "curl",
+    "find": "findutils",
     "ip": "iproute2",
     "nginx": "nginx",
     "openssl": "openssl",
@@ -47,6 +48,15 @@ def size(path):
         return os.stat(path).st_size
     except FileNotFoundError:
         return None
+
+
+def has_room_for(files, directory):
+    """Whether that many small files, and some more, may be made there."""
+    try:
+        room = os.statvfs(directory)
+    except OSError:
+        return False
+    return room.f_favail > files * 1.1 and room.f_bavail * room.f_frsize > files * 1000
 
 
 def wait_for(what, condition, seconds=10.0, step=0.01):
@@ -96,7 +106,7 @@ class Bench:
             # tmpfs, or the disk would be measured
             temporary = "/dev/shm" if os.access("/dev/shm", os.W_OK) else temporary
         self.dir = tempfile.mkdtemp(prefix=f"filedist-{self.name}-", dir=temporary)
-        self.next_port = 9300
+        self.next_port = int(os.environ.get("FILEDIST_PORT", 9300))
         atexit.register(self.close)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, self.ended)
@@ -302,8 +312,9 @@ def processors():
     return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
 
 
-def parent(listen, children, name="root", scheme="http", directives=""):
-    """The configuration of a node that delivers to `children` (address:port)."""
+def parent(listen, children, name="root", scheme="http", directives="", server=""):
+    """The configuration of a node that delivers to `children` (address:port). directives: of the location that
+    does so; server: of the server."""
     servers = " ".join(f"server {child};" for child in children)
     return f"""
     upstream children_of_{name} {{ {servers} filedist_fanout; keepalive 32; }}
@@ -312,6 +323,7 @@ def parent(listen, children, name="root", scheme="http", directives=""):
         root DIR/files/{name};
         filedist_state DIR/state/{name};
         client_max_body_size 0;
+        {server}
         location / {{
             filedist on;
             proxy_pass {scheme}://children_of_{name};
