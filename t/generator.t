@@ -108,6 +108,11 @@ sub problem ($conf) {
 sub start ($conf, $pid_file) {
     my ($rc, $said) = nginx($conf);
     is($rc, 0, "$conf starts") or diag $said;
+    # The process that was started has ended before its child writes this.
+    for (1 .. 250) {
+        last if -s $pid_file;
+        sleep 0.02;
+    }
     push @running, $pid_file;
 }
 
