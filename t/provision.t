@@ -647,6 +647,8 @@ ok(scalar log_files($main::l), 'a log');
 like(provide($main::l, 'DELETE'), qr{^HTTP/1.1 200 .*^Content-Type: text/plain\r.*\Q$main::l\E.* dropped\n\z}ms, 'DELETE');
 is(scalar log_files($main::l), 0, 'it is gone');
 ok(until_status($main::l, sub ($c) { !$c->{missing}{entries} && !$c->{missing}{bytes} && !defined $c->{missing}{oldest} }), 'nothing is missing');
+# An attempt that had read the log before has failed.
+sleep 0.3;
 relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1});
 like(ask('PUT', '/new', 'x'), qr/^success: c1/m, 'the child is back');
 sleep 1.2;
@@ -669,6 +671,7 @@ ok(!-e request_file($main::c1), 'the request is gone');
 sleep 0.5;
 is(scalar listed($main::c1), 0, 'nothing is in the log');
 is(child_status($main::c1)->{provisioning}, undef, 'nor is it under way');
+is(child_status($main::c1)->{missing}{entries}, 0, 'nothing is missing');
 like(provide($main::c1), qr{^HTTP/1.1 202 }, 'POST');
 ok(is_listed($main::c1), 'it ends');
 is_deeply([listed($main::c1)], all_1800(), 'all is listed');
@@ -691,6 +694,8 @@ seed_log($main::s, entry('DELETE', '/b', $main::old));
 --- after
 like(provide($main::s, 'DELETE'), qr{^HTTP/1.1 200 }, 'DELETE');
 is(scalar log_files(), 0, 'no day is left');
+# An attempt that had read the log before has failed.
+sleep 0.3;
 child($ENV{TEST_NGINX_S});
 sleep 1.2;
 is(scalar requests('PUT') + requests('DELETE'), 0, 'nothing is sent');
@@ -938,3 +943,21 @@ provide($_) for $main::s, $main::t;
 ok(is_listed($_), 'it ends') for $main::s, $main::t;
 is(join(' ', listed($main::s)), '/a /c/2 /z', 'one child');
 is(join(' ', listed($main::t)), '/b/1', 'the other one');
+
+
+
+=== TEST 51: two workers, a reload in the middle, and the old worker is killed - the new ones go on
+--- allow_log: alert
+--- config eval: main::node('filedist_catch_up off;')
+--- post_setup_server_root: main::in_the_middle()
+--- init: main::busy_worker($main::c1)
+--- after
+ok(my $busy = busy_worker($main::c1), 'a worker does it');
+ok(reload(), 'reload');
+# They look each second.
+sleep 1.2;
+kill KILL => $busy;
+ok(poll_until(sub { !-e "/proc/$busy" }, 8), 'it has ended');
+close $main::held;
+ok(is_listed($main::c1), 'all is listed');
+is_deeply([sort keys times_listed($main::c1)->%*], all_1800(), 'each file');
