@@ -21,7 +21,7 @@ use nginx_sys::{
 use crate::nginx::{detached, worker, ComplexValue, Handler, Request, Upstream, Way};
 use crate::zone::Zone;
 
-pub(crate) use child::Child;
+pub(crate) use child::{Child, Turn};
 pub(crate) use locations::Location;
 pub(crate) use site::Site;
 

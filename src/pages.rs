@@ -7,7 +7,8 @@ mod readme;
 mod status;
 
 use crate::conf::{LocConf, Page};
-use crate::nginx::{Level, Method, Request, Status};
+use crate::error::Error;
+use crate::nginx::{Gone, Level, Method, Request, Status};
 
 /// The content handler of a location with a page.
 pub(crate) fn dispatch(r: Request) -> Status {
@@ -30,4 +31,10 @@ pub(crate) fn dispatch(r: Request) -> Status {
         Some(Page::Index) => index::serve(r, conf),
         None => 404,
     }
+}
+
+/// Ends an answer of which a part was sent.
+fn broken(r: &Request, error: &Error) -> Gone {
+    r.log(Level::Error, format_args!("{error}"));
+    Gone::broken()
 }

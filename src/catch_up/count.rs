@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::drain::Busy;
-use crate::conf::{Child, Site};
+use crate::conf::{Child, Site, Turn};
 use crate::counters::Counted;
 use crate::index::{self, Area};
 use crate::missing_log::Reader;
@@ -18,10 +17,10 @@ const STEP: usize = 500;
 /// Counts in the background, where nobody delivers the log and counts it then.
 pub(super) fn start(site: &'static Site, child: &'static Child) {
     let Some(server) = site.server().server() else { return };
-    let busy = Busy::new(child);
+    let Some(turn) = Turn::take(&child.catching_up) else { return };
     _ = detached::start(server, b"", move |r| async move {
         count(r, site, child).await;
-        drop(busy);
+        drop(turn);
     });
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::count;
 use super::entry::{self, Outcome};
 use super::pace::Pace;
-use crate::conf::{Child, Site};
+use crate::conf::{Child, Site, Turn};
 use crate::error::Error;
 use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
 use crate::nginx::{detached, worker, Alarm, Level, Request};
@@ -44,33 +44,17 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
         return child.leave();
     }
     let Some(server) = site.server().server() else { return };
-    let busy = Busy::new(child);
+    let Some(turn) = Turn::take(&child.catching_up) else { return child.leave() };
     child.counts().catch_up.begin(worker::time());
     let started = detached::start(server, b"", move |r| async move {
         let drain = Drain::new(r, site, child);
         drain.run().await;
-        drop((lock, busy));
+        drop((lock, turn));
         // Another worker may have written an entry, and found the lock taken.
         site.hurry();
     });
     if started.is_err() {
         child.leave();
-    }
-}
-
-/// While it is there, this worker delivers the child's log.
-pub(super) struct Busy(&'static Child);
-
-impl Busy {
-    pub(super) fn new(child: &'static Child) -> Busy {
-        child.catching_up.set(true);
-        Busy(child)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.catching_up.set(false);
     }
 }
 

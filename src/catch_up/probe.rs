@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::conf::{self, Site};
+use crate::conf::{self, Site, Turn};
 use crate::fanout::{self, Change, Verb};
 use crate::nginx::{detached, worker, Ask, Child};
 
@@ -15,10 +15,10 @@ pub(super) fn start(site: &'static Site) {
     let now = worker::time();
     for location in site.server().locations() {
         for peer in location.upstream.map(|upstream| upstream.children()).unwrap_or_default() {
-            let Some(child) = site.child(peer.name()).filter(|child| !child.probing.get()) else {
-                continue;
-            };
-            if child.counts().is_out_of_touch(SILENCE.as_millis() as u64, now) {
+            let Some(child) = site.child(peer.name()) else { continue };
+            if !child.probing.get()
+                && child.counts().is_out_of_touch(SILENCE.as_millis() as u64, now)
+            {
                 ask(site, &location.prefix, child, peer);
             }
         }
@@ -31,28 +31,12 @@ fn ask(site: &'static Site, path: &[u8], child: &'static conf::Child, peer: Chil
     if !worker::has_spare_connections() {
         return;
     }
-    let probing = Probing::new(child);
+    let Some(turn) = Turn::take(&child.probing) else { return };
     _ = detached::start(server, path, move |r| async move {
         let change = Change::again(&r, r.conf(), Verb::Store, 0);
         let same = || fanout::Pace::Same;
         // What comes of it is noted there.
         _ = fanout::ask(r, &peer, &change, &Ask::Head, same).await;
-        drop(probing);
+        drop(turn);
     });
-}
-
-/// While it is there, this worker asks the child.
-struct Probing(&'static conf::Child);
-
-impl Probing {
-    fn new(child: &'static conf::Child) -> Probing {
-        child.probing.set(true);
-        Probing(child)
-    }
-}
-
-impl Drop for Probing {
-    fn drop(&mut self) {
-        self.0.probing.set(false);
-    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn is_listed(reason: &str) -> bool {
 /// Has it begun by a worker that looks next. Whoever does it already stops: what was listed so far
 /// may have been delivered, and lost. May block on a disk.
 pub(crate) fn request(path: &Path, fsync: bool) -> io::Result<()> {
-    let (_lock, directory) = lock(path)?;
+    let directory = lock(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -58,18 +58,12 @@ pub(crate) fn cancel(path: &Path, work: impl FnOnce() -> io::Result<()>) -> io::
     work()
 }
 
-/// The directory of such requests, twice: locked, as long as the first one is there. Whoever puts
-/// something in a log for one, or makes or removes one, holds the lock.
-fn lock(path: &Path) -> io::Result<(File, File)> {
+/// The directory of such requests, locked as long as it is open. Whoever puts something in a log for
+/// one, or makes or removes one, holds the lock.
+fn lock(path: &Path) -> io::Result<File> {
     let directory = File::open(path.parent().unwrap_or(path))?;
-    // A worker gets signals, and nginx's handlers do not restart system calls.
-    while let Err(error) = directory.lock() {
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-    let again = directory.try_clone()?;
-    Ok((directory, again))
+    missing_log::wait_for(&directory)?;
+    Ok(directory)
 }
 
 /// Does it in the background, if it is to be done and nobody does.
@@ -128,9 +122,9 @@ async fn provide(
 ) -> Result<(), Error> {
     let name = child.name();
     let areas = site.server().areas(|location| location.has_child(name));
-    let directories = site.directories();
-    let provide = Provide::new(areas, directories.missing, name, site.provide(name), file);
-    let mut provide = store::blocking(r, move || provide).await?;
+    let (logs, path) = (site.directories().missing, site.provide(name));
+    let begun = store::blocking(r, move || Provide::new(areas, logs, name, path, file));
+    let mut provide = begun.await?;
     let alarm = Alarm::new(r);
     loop {
         if worker::is_exiting() {

@@ -23,15 +23,22 @@ pub(crate) struct Child {
     /// stood in the way of the others.
     pub(crate) skip: Cell<u64>,
     /// This worker compares its files now.
-    comparing: Cell<bool>,
+    pub(crate) comparing: Cell<bool>,
 }
 
-/// See [`Child::take_turn`].
-pub(crate) struct Turn(&'static Child);
+/// While it is there, this worker does for a child what it does once at a time.
+pub(crate) struct Turn(&'static Cell<bool>);
+
+impl Turn {
+    /// None while somebody else has it.
+    pub(crate) fn take(taken: &'static Cell<bool>) -> Option<Turn> {
+        (!taken.replace(true)).then_some(Turn(taken))
+    }
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.comparing.set(false);
+        self.0.set(false);
     }
 }
 
@@ -106,11 +113,6 @@ impl Child {
             self.state.due.store(0, Relaxed);
         }
         is_back
-    }
-
-    /// For the one who compares its files; none while this worker does so already.
-    pub(crate) fn take_turn(&'static self) -> Option<Turn> {
-        (!self.comparing.replace(true)).then_some(Turn(self))
     }
 
     /// What is counted of it.

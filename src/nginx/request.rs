@@ -113,6 +113,12 @@ impl Request {
         self.core_conf().name.as_bytes()
     }
 
+    /// What follows of the path behind the location's own, without a slash at its beginning.
+    pub fn below_location(&self) -> &[u8] {
+        let rest = self.uri().get(self.location().len()..).unwrap_or_default();
+        rest.strip_prefix(b"/").unwrap_or(rest)
+    }
+
     /// What stands behind the question mark, as it was sent.
     pub fn args(&self) -> &[u8] {
         self.raw().args.as_bytes()

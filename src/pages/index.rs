@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
+use super::broken;
 use super::query::Query;
 use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::handlers::method_not_allowed;
 use crate::index::{is_there, Area, Form, Walk};
-use crate::nginx::{
-    self, Alarm, Ending, Gone, Level, Method, Reply, Request, Status, Stream, DECLINED,
-};
+use crate::nginx::{self, Alarm, Ending, Gone, Method, Reply, Request, Status, Stream, DECLINED};
 use crate::store::lend;
 
 /// Files that one job in a thread lists.
@@ -41,7 +40,7 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
             body: b"error: format is html, json or txt\n".to_vec(),
         });
     };
-    let below = below(&r);
+    let below = [b"/", r.below_location()].concat();
     let areas = site.server().areas(|_| true);
     if !is_there(&areas, &below) {
         return DECLINED;
@@ -89,11 +88,6 @@ async fn list(
     Ok(stream.finish())
 }
 
-fn broken(r: &Request, error: &Error) -> Gone {
-    r.log(Level::Error, format_args!("{error}"));
-    Gone::broken()
-}
-
 struct List {
     walk: Walk,
     form: Form,
@@ -113,10 +107,4 @@ impl List {
         self.files += step.files.len() as u64;
         Ok(step.end)
     }
-}
-
-/// The directory that the path names behind that of the location.
-fn below(r: &Request) -> Vec<u8> {
-    let rest = r.uri().get(r.location().len()..).unwrap_or_default();
-    [b"/", rest.strip_prefix(b"/").unwrap_or(rest)].concat()
 }

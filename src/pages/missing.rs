@@ -8,7 +8,7 @@ mod manage;
 use std::fs;
 use std::io;
 
-use crate::conf::LocConf;
+use crate::conf::{Child, LocConf, Site};
 use crate::escape;
 use crate::handlers::method_not_allowed;
 use crate::nginx::{self, Level, Method, Reply, Request, Status};
@@ -34,7 +34,10 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     match names(path) {
         Ok(names) => r.send(&page(&names)),
         // Nothing was ever missing.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && (is_top || is_child(&r, conf)) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                && (is_top || conf.site().is_some_and(|site| child(&r, site).is_some())) =>
+        {
             r.send(&page(&[]))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => 404,
@@ -46,12 +49,10 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     }
 }
 
-/// Whether the path is where the log of a child would be.
-fn is_child(r: &Request, conf: &LocConf) -> bool {
-    let rest = r.uri().get(r.location().len()..).unwrap_or_default();
-    let name = rest.strip_prefix(b"/").unwrap_or(rest);
-    let name = name.strip_suffix(b"/").unwrap_or(name);
-    conf.site().is_some_and(|site| site.child_of_log(name).is_some())
+/// The child whose log the path is that of, whether or not there is one.
+fn child<'a>(r: &Request, site: &'a Site) -> Option<&'a Child> {
+    let name = r.below_location();
+    site.child_of_log(name.strip_suffix(b"/").unwrap_or(name))
 }
 
 /// The names in a directory, sorted; those of directories end with a slash. A directory here has

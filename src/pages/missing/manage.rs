@@ -13,10 +13,7 @@ use crate::store;
 pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     nginx::run(r, async move {
         let Some(site) = conf.site() else { return refusal(500, "no state directory") };
-        let name = r.uri().get(r.location().len()..).unwrap_or_default();
-        let name = name.strip_prefix(b"/").unwrap_or(name);
-        let name = name.strip_suffix(b"/").unwrap_or(name);
-        let Some(child) = site.child_of_log(name) else {
+        let Some(child) = super::child(&r, site) else {
             return refusal(
                 404,
                 "no such child: the path is that of a child's missing log, and the \

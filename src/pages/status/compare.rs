@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::catch_up;
-use crate::conf::{self, LocConf, Page, Site};
+use crate::conf::{self, LocConf, Page, Site, Turn};
 use crate::error::Error;
 use crate::escape;
 use crate::fanout::{self, Via};
@@ -21,6 +21,7 @@ use crate::nginx::{
     self, unnamed_file, Alarm, Ask, Ending, Gone, Level, Method, Reply, Request, Sink, Stream,
     Subrequest,
 };
+use crate::pages::broken;
 use crate::store::{self, lend};
 
 /// Files of each side that one job in a thread compares.
@@ -42,7 +43,7 @@ pub(super) async fn compare(
         return refusal(404, "no such child: say compare=NAME, as in its \"server\" line");
     };
     // Each one writes a list to the disk.
-    let Some(_turn) = child.take_turn() else {
+    let Some(_turn) = Turn::take(&child.comparing) else {
         return refusal(503, "somebody compares with it just now: try again");
     };
     let list = match fetch(r, conf, site, child).await {
@@ -198,11 +199,6 @@ fn reason(error: &Error) -> String {
         }
         _ => error.reason(),
     }
-}
-
-fn broken(r: &Request, error: &Error) -> Gone {
-    r.log(Level::Error, format_args!("{error}"));
-    Gone::broken()
 }
 
 struct Comparison {
