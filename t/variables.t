@@ -178,8 +178,8 @@ like(line('PUT', '/d', 'x', 'Content-MD5: x'), qr/^400 - failed 0 0$/, 'failed h
 --- config eval: main::node('proxy_pass http://children; proxy_read_timeout 200ms;')
 --- after
 child($ENV{TEST_NGINX_S}, sub ($r) { sleep 1 if $r->{path} eq '/slow'; $r->{path} =~ m{/(\d+)} ? $1 : undef });
-like(line('PUT', '/403', 'x'), qr/^201 \d{19} stored 0 1$/, '403');
-like(line('PUT', '/507', $main::large), qr/^201 \d{19} stored 0 1$/, '507');
+like(line('PUT', '/403', 'x'), qr/^201 \d{19} stored 0 1$/, 'a child that answers 403');
+like(line('PUT', '/507', $main::large), qr/^201 \d{19} stored 0 1$/, 'a child that answers 507');
 like(line('PUT', '/slow', 'x'), qr/^201 \d{19} stored 0 1$/, 'a timeout');
 like(line('DELETE', '/404'), qr/^404 \d{19} absent 1 0$/, '404 to a DELETE');
 
