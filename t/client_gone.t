@@ -120,14 +120,9 @@ sub worker () { return (grep { slurp("/proc/$_/cmdline") !~ /shutting down/ } wo
 
 sub ended ($pid) { return poll_until(sub { !grep { $_ == $pid } workers_now() }, 5) }
 
-sub descriptors () {
-    my $count = 0;
-    for my $pid (workers_now()) {
-        opendir my $handle, "/proc/$pid/fd" or next;
-        $count += grep { !/^\./ } readdir $handle;
-    }
-    return $count;
-}
+# What the workers have open: as many as there are, and in detail.
+sub opened ()      { return map { readlink // () } map { glob "/proc/$_/fd/*" } workers_now() }
+sub descriptors () { return scalar(my @all = opened()) }
 
 sub missing_log () {
     my @files = glob data_dir() . '/state/missing/*/*.log.html';
@@ -139,7 +134,7 @@ sub fine ($descriptors) {
     my $socket = put('/next', 4, 'next', "Connection: close\r\n");
     like(answer($socket), qr/\AHTTP\/1\.1 20[01] /, 'the next PUT is answered');
     close $socket;
-    ok(poll_until(sub { descriptors() <= $descriptors }), 'no descriptor is left open') or diag(descriptors() . " instead of $descriptors");
+    ok(poll_until(sub { descriptors() <= $descriptors }), 'no descriptor is left open') or diag(join "\n", descriptors() . " instead of $descriptors", opened());
 }
 
 # A client that leaves after each of these numbers of bytes of the head, or of the body.
