@@ -53,6 +53,6 @@ pub(crate) use request::{LocationConf, Method, Request, Status, DECLINED};
 pub(crate) use stream::{Gone, Stream};
 pub(crate) use subrequest::{pass, Answer, Ask, Page, Sink, Subrequest, Way};
 pub(crate) use task::run;
-pub(crate) use thread::offload;
+pub(crate) use thread::{offload, offload_idle};
 pub(crate) use upstream::{Child, Upstream};
 pub(crate) use variables::Record;

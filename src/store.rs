@@ -39,12 +39,24 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// says.
 pub(crate) async fn lend<S: Send + 'static, T: Send + 'static>(
     r: Request,
-    mut state: S,
+    state: S,
     step: impl FnOnce(&mut S) -> T + Send + 'static,
 ) -> Result<(S, T), Error> {
-    blocking(r, move || {
+    nginx::offload(r, lent(state, step)).await.map_err(|_| NOT_RUN)
+}
+
+/// The same for a step that may wait until nobody else wants the processor, and holds no lock.
+pub(crate) async fn lend_idle<S: Send + 'static, T: Send + 'static>(
+    r: Request,
+    state: S,
+    step: impl FnOnce(&mut S) -> T + Send + 'static,
+) -> Result<(S, T), Error> {
+    nginx::offload_idle(r, lent(state, step)).await.map_err(|_| NOT_RUN)
+}
+
+fn lent<S, T>(mut state: S, step: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> (S, T) {
+    move || {
         let said = step(&mut state);
-        Ok((state, said))
-    })
-    .await
+        (state, said)
+    }
 }

@@ -18,7 +18,7 @@ use crate::fanout;
 use crate::index::{self, Area, Walk};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{detached, worker, Alarm, Level, Request};
-use crate::store::{self, lend};
+use crate::store::{self, lend, lend_idle};
 
 /// Files that one job in a thread puts into the log.
 const STEP: usize = 500;
@@ -130,9 +130,11 @@ async fn provide(
         if worker::is_exiting() {
             return Ok(());
         }
-        let (again, step) = lend(r, provide, Provide::step).await?;
+        let (again, found) = lend_idle(r, provide, Provide::find).await?;
+        let index::Step { files, end } = found?;
+        let (again, listed) = lend(r, again, move |it| it.list(&files, end)).await?;
         provide = again;
-        let Step { listed, bytes, end } = step?;
+        let Listed { files: listed, bytes, end } = listed?;
         if listed > 0 {
             child.counts().provisioning.add(listed);
             super::appended(site, child, listed, bytes);
@@ -157,8 +159,8 @@ struct Provide {
     file: File,
 }
 
-struct Step {
-    listed: u64,
+struct Listed {
+    files: u64,
     bytes: u64,
     end: bool,
 }
@@ -179,17 +181,19 @@ impl Provide {
         Ok(Provide { walk, logs: logs.into(), child, path, file })
     }
 
-    fn step(&mut self) -> Result<Step, Error> {
-        let step = self.walk.next(STEP).map_err(Error::io("read", &self.path))?;
-        let (listed, end) = (step.files.len() as u64, step.end);
+    fn find(&mut self) -> Result<index::Step, Error> {
+        self.walk.next(STEP).map_err(Error::io("read", &self.path))
+    }
+
+    /// Puts files into the child's log, the last of all if this is the `end`.
+    fn list(&mut self, files: &[index::File], end: bool) -> Result<Listed, Error> {
         let _lock = lock(&self.path).map_err(Error::io("lock", &self.path))?;
         let is_cancelled = self.file.metadata().is_ok_and(|it| it.nlink() == 0);
         if is_cancelled {
-            return Ok(Step { listed: 0, bytes: 0, end: true });
+            return Ok(Listed { files: 0, bytes: 0, end: true });
         }
         let time = fanout::now();
-        let entries: Vec<Entry<'_>> = step
-            .files
+        let entries: Vec<Entry<'_>> = files
             .iter()
             .map(|index::File { path, version, .. }| Entry {
                 time,
@@ -205,7 +209,7 @@ impl Provide {
             // First what is listed, then that it is.
             missing_log::sync(&self.logs, self.child, &time).map_err(log())?;
             fs::remove_file(&self.path).map_err(Error::io("unlink", &self.path))?;
-        } else if let Some(last) = step.files.last() {
+        } else if let Some(last) = files.last() {
             let text = escape::percent(&last.path) + "\n";
             let write = || {
                 self.file.set_len(0)?;
@@ -213,7 +217,7 @@ impl Provide {
             };
             write().map_err(Error::io("write", &self.path))?;
         }
-        let bytes = step.files.iter().map(|file| file.size).sum();
-        Ok(Step { listed, bytes, end })
+        let bytes = files.iter().map(|file| file.size).sum();
+        Ok(Listed { files: files.len() as u64, bytes, end })
     }
 }

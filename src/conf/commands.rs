@@ -371,6 +371,9 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
             if (**server).has_pages() {
                 // What they show and begin takes long walks through files.
                 conf::run_in_threads(cf, &mut *conf::location_of_server(core));
+                if !conf::add_idle_threads(cf) {
+                    return NGX_ERROR as ngx_int_t;
+                }
             }
         }
     }

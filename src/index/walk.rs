@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::area;
@@ -65,10 +64,6 @@ enum Phase {
     /// The scratch file could not be written or read.
     Failed,
 }
-
-/// After so many files a walk lets others have its processor: requests must not wait for it until
-/// the kernel ends its turn, which takes milliseconds.
-const COURTESY: usize = 8;
 
 /// A directory.
 struct Level {
@@ -129,9 +124,6 @@ impl Walk {
                 Ok(Some(file)) => {
                     paths += file.path.len();
                     files.push(file);
-                    if files.len() % COURTESY == 0 {
-                        thread::yield_now();
-                    }
                 }
                 Err(error) => {
                     self.phase = Phase::Failed;

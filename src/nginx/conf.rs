@@ -9,6 +9,7 @@ use ngx::ngx_string;
 use super::detached;
 use super::os;
 use super::request::module_index;
+use super::thread;
 
 /// The configuration of `module` that the block being read has.
 ///
@@ -389,6 +390,46 @@ pub(crate) unsafe fn run_in_threads(cf: *mut ngx_conf_t, core: &mut ngx_http_cor
 
 #[cfg(not(ngx_threads))]
 pub(crate) unsafe fn run_in_threads(_: *mut ngx_conf_t, _: &mut ngx_http_core_loc_conf_t) {}
+
+/// Adds the pool of [`offload_idle`](super::offload_idle), as a `thread_pool` directive would; one that the
+/// configuration has by then is taken as it is. False if nginx does not take it, which it has logged.
+///
+/// # Safety
+///
+/// `cf` is within `http`.
+#[cfg(ngx_threads)]
+pub(crate) unsafe fn add_idle_threads(cf: *mut ngx_conf_t) -> bool {
+    extern "C" {
+        static ngx_thread_pool_module: ngx_module_t;
+    }
+    let mut words = [ngx_string!("thread_pool"), thread::IDLE, ngx_string!("threads=2")];
+    let mut args = ngx_array_t {
+        elts: words.as_mut_ptr().cast(),
+        nelts: words.len(),
+        size: size_of::<ngx_str_t>(),
+        nalloc: words.len(),
+        pool: ptr::null_mut(),
+    };
+    // SAFETY: the caller vouches for `cf`. A module's commands are there for good, and of a thread pool
+    // nginx keeps no more than the words, which are constants. It finds them in `args` during the
+    // call alone; they are what its table of commands says that the setter takes.
+    unsafe {
+        if !ngx_thread_pool_get((*cf).cycle, &mut words[1]).is_null() {
+            return true;
+        }
+        let command = (*ptr::addr_of!(ngx_thread_pool_module)).commands;
+        let Some(set) = (*command).set else { return false };
+        let before = core::mem::replace(&mut (*cf).args, &mut args);
+        let failed = set(cf, command, ptr::null_mut());
+        (*cf).args = before;
+        failed.is_null()
+    }
+}
+
+#[cfg(not(ngx_threads))]
+pub(crate) unsafe fn add_idle_threads(_: *mut ngx_conf_t) -> bool {
+    true
+}
 
 /// Directory of `filedist_state` and such.
 ///

@@ -1,4 +1,5 @@
-//! Disk work in nginx's thread pool, where the location says `aio threads`.
+//! Disk work in nginx's thread pools: that of the location, where it says `aio threads`; and one of the
+//! module's own for walks, which have to leave the processor to whoever reads a file.
 
 use core::ffi::c_void;
 use core::future::{poll_fn, Future};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nginx_sys::*;
+use ngx::ngx_string;
 
 use super::log::{self, Level};
 use super::request::Request;
@@ -27,6 +29,47 @@ where
         None => Ok(job()),
         Some(pool) => post(r, pool, job)?.await,
     }
+}
+
+/// Runs `job` in a thread that has the processor while nobody else wants it. Not for what holds a lock:
+/// who waits for it would wait for all others.
+pub async fn offload_idle<T, F>(r: Request, job: F) -> Result<T, NotRun>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    match idle_pool() {
+        None => offload(r, job).await,
+        Some(pool) => post(r, pool, step_back_and(job))?.await,
+    }
+}
+
+/// The name of the pool of [`offload_idle`].
+pub(super) const IDLE: ngx_str_t = ngx_string!("filedist");
+
+/// The thread is one of those for good: nothing takes it back.
+fn step_back_and<T>(job: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    || {
+        // SAFETY: of the calling thread alone (sched(7)); without the right to it, or where there is no
+        // such thing, it goes on as it is.
+        #[cfg(target_os = "linux")]
+        unsafe {
+            libc::sched_setscheduler(0, libc::SCHED_IDLE, &libc::sched_param { sched_priority: 0 });
+        }
+        job()
+    }
+}
+
+#[cfg(not(ngx_threads))]
+fn idle_pool() -> Option<*mut ngx_thread_pool_t> {
+    None
+}
+
+#[cfg(ngx_threads)]
+fn idle_pool() -> Option<*mut ngx_thread_pool_t> {
+    // SAFETY: ngx_cycle is the running configuration.
+    let pool = unsafe { ngx_thread_pool_get(ngx_cycle, &mut { IDLE }) };
+    (!pool.is_null()).then_some(pool)
 }
 
 #[cfg(not(ngx_threads))]

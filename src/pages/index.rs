@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::handlers::method_not_allowed;
 use crate::index::{is_there, Area, Form, Walk};
 use crate::nginx::{self, Alarm, Ending, Gone, Method, Reply, Request, Status, Stream, DECLINED};
-use crate::store::lend;
+use crate::store::lend_idle;
 
 /// Files that one job in a thread lists.
-const STEP: usize = 500;
+const STEP: usize = 100;
 
 /// The content handler of a location with `filedist_index`.
 pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
@@ -70,7 +70,7 @@ async fn list(
     let mut list = List { walk, form, text, files: 0 };
     let alarm = Alarm::lasting(r);
     loop {
-        let step = lend(r, list, List::step).await;
+        let step = lend_idle(r, list, List::step).await;
         let (again, end) = step.map_err(|error| broken(&r, &error))?;
         list = again;
         stream.write(&list.text).await?;

@@ -22,7 +22,7 @@ use crate::nginx::{
     Subrequest,
 };
 use crate::pages::broken;
-use crate::store::{self, lend};
+use crate::store::{self, lend, lend_idle};
 
 /// Files of each side that one job in a thread compares.
 const STEP: usize = 1000;
@@ -156,26 +156,31 @@ async fn tell(
         offset: 0,
         reader: Reader::default(),
         compare: Compare::default(),
-        log: repair.then_some(directory),
         child: name,
+        owed: Vec::new(),
         text: String::new(),
         sums: Sums::default(),
     };
     let alarm = Alarm::lasting(r);
     loop {
-        let step = lend(r, comparison, Comparison::step).await;
-        let (again, step) = step.map_err(|error| broken(&r, &error))?;
+        let step = lend_idle(r, comparison, Comparison::step).await;
+        let (again, mut step) = step.map_err(|error| broken(&r, &error))?;
         comparison = again;
+        if let (Ok(end), true) = (&step, repair) {
+            let end = *end;
+            let appended = lend(r, comparison, move |it| it.append(directory, end)).await;
+            let (again, appended) = appended.map_err(|error| broken(&r, &error))?;
+            comparison = again;
+            match appended {
+                Ok(Appended { entries: 0, .. }) => {}
+                Ok(Appended { entries, bytes }) => catch_up::appended(site, child, entries, bytes),
+                Err(error) => step = Err(error),
+            }
+        }
         stream.write(comparison.text.as_bytes()).await?;
         match step {
-            Ok(Step { appended, bytes, end }) => {
-                if appended > 0 {
-                    catch_up::appended(site, child, appended, bytes);
-                }
-                if end {
-                    break;
-                }
-            }
+            Ok(true) => break,
+            Ok(false) => {}
             Err(error) => {
                 stream.write(format!("error: {}\n", reason(&error)).as_bytes()).await?;
                 return Err(broken(&r, &error));
@@ -208,9 +213,9 @@ struct Comparison {
     offset: u64,
     reader: Reader,
     compare: Compare,
-    /// The missing logs, where what the child is owed goes into its own.
-    log: Option<&'static Path>,
     child: &'static [u8],
+    /// What it is owed, of the last step.
+    owed: Vec<Difference>,
     /// What is to be sent.
     text: String,
     sums: Sums,
@@ -227,16 +232,17 @@ struct Sums {
     differs: u64,
 }
 
-struct Step {
-    /// Entries put into the missing log, and the bytes of their files.
-    appended: u64,
+/// Entries put into the missing log, and the bytes of their files.
+struct Appended {
+    entries: u64,
     bytes: u64,
-    end: bool,
 }
 
 impl Comparison {
-    fn step(&mut self) -> Result<Step, Error> {
+    /// True at the end.
+    fn step(&mut self) -> Result<bool, Error> {
         self.text.clear();
+        self.owed.clear();
         if self.compare.here.is_waiting() {
             let step = self.walk.next(STEP).map_err(Error::io("read", "a list".as_ref()))?;
             self.sums.files += step.files.len() as u64;
@@ -245,25 +251,15 @@ impl Comparison {
         if self.compare.there.is_waiting() {
             self.read().map_err(Error::io("read", "the child's list".as_ref()))?;
         }
-        let mut owed = Vec::new();
         while let Some(difference) = self.compare.next() {
             self.sums.add(&difference);
             let file = difference.file();
             self.text += &format!("{} {}\n", difference.word(), escape::percent(&file.path));
             if difference.is_owed() {
-                owed.push(difference);
+                self.owed.push(difference);
             }
         }
-        let end = self.compare.is_done();
-        let (mut appended, mut bytes) = (0, 0);
-        if let Some(logs) = self.log {
-            self.append(logs, &owed, end).map_err(|error| {
-                Error::io("write", &missing_log::directory(logs, self.child))(error)
-            })?;
-            appended = owed.len() as u64;
-            bytes = owed.iter().map(|difference| difference.file().size).sum();
-        }
-        Ok(Step { appended, bytes, end })
+        Ok(self.compare.is_done())
     }
 
     /// The next piece of the child's list.
@@ -280,9 +276,11 @@ impl Comparison {
         Ok(())
     }
 
-    fn append(&self, logs: &Path, owed: &[Difference], end: bool) -> io::Result<()> {
+    /// Puts what the child is owed into its missing log.
+    fn append(&mut self, logs: &Path, end: bool) -> Result<Appended, Error> {
         let time = fanout::now();
-        let entries: Vec<Entry<'_>> = owed
+        let entries: Vec<Entry<'_>> = self
+            .owed
             .iter()
             .map(|difference| Entry {
                 time,
@@ -292,11 +290,16 @@ impl Comparison {
                 reason: difference.word(),
             })
             .collect();
-        missing_log::append_all(logs, self.child, time, &entries)?;
-        if end {
-            missing_log::sync(logs, self.child, &time)?;
-        }
-        Ok(())
+        let write = || {
+            missing_log::append_all(logs, self.child, time, &entries)?;
+            if end {
+                missing_log::sync(logs, self.child, &time)?;
+            }
+            Ok(())
+        };
+        write().map_err(Error::io("write", &missing_log::directory(logs, self.child)))?;
+        let bytes = self.owed.iter().map(|difference| difference.file().size).sum();
+        Ok(Appended { entries: entries.len() as u64, bytes })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::escape;
 use crate::index::{File, Walk};
 use crate::nginx::{Alarm, Level, Md5, Request};
-use crate::store::lend;
+use crate::store::lend_idle;
 
 /// Files that one job in a thread looks at.
 const STEP: usize = 2000;
@@ -71,7 +71,7 @@ async fn sum(r: Request, site: &'static Site) -> Result<Node, Error> {
     let mut sum = Sum { walk, md5: Md5::new(), files: 0, bytes: 0 };
     let alarm = Alarm::lasting(r);
     loop {
-        let (again, end) = lend(r, sum, Sum::step).await?;
+        let (again, end) = lend_idle(r, sum, Sum::step).await?;
         sum = again;
         if end? {
             break;
