@@ -138,6 +138,13 @@ pub(crate) struct PageConf {
     manage: bool,
 }
 
+impl PageConf {
+    /// It walks through files, or has the server do so.
+    pub(crate) fn walks(self) -> bool {
+        self.manage || matches!(self.page, Page::Index | Page::Status)
+    }
+}
+
 /// `filedist_ack`: whose answers a client waits for.
 pub(crate) const ACK_CHILDREN: ngx_uint_t = 0;
 pub(crate) const ACK_LOCAL: ngx_uint_t = 1;
@@ -228,9 +235,9 @@ impl SrvConf {
         self.ways.iter().find(|(other, _)| *other == upstream).map(|(_, way)| *way)
     }
 
-    /// Whether it serves what needs walks through files.
-    pub(crate) fn has_pages(&self) -> bool {
-        !self.pages.is_empty()
+    /// Whether a page of it walks through files.
+    pub(crate) fn has_walks(&self) -> bool {
+        self.pages.iter().any(|(page, _)| page.walks())
     }
 
     /// Where its page of that kind is, if there is one.

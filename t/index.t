@@ -62,6 +62,12 @@ add_block_preprocessor(sub ($block) {
 add_test_cleanup_handler(\&end_processes);
 add_test_cleanup_handler(sub (@) { set_user($user) });
 
+# The kernel's policy (sched(7)) for each thread of the worker: 0 is the ordinary one, 5 is SCHED_IDLE.
+sub policies () {
+    my ($worker) = worker_pids();
+    return map { (split ' ', slurp($_) =~ s/.*\)//sr)[38] } glob "/proc/$worker/task/*/stat";
+}
+
 sub put ($name, $content = $name, $version = $old) {
     write_data($name, $content);
     set_version($name, $version);
@@ -591,3 +597,35 @@ ok(poll_until(sub { $sockets->() <= $before }, 8), 'no connection stays open');
 is_deeply([worker_pids()], [$worker], 'the same worker');
 my ($status) = http_get(server_port(), '/alive');
 is($status, 204, 'it answers');
+
+
+
+=== TEST 37: the worker's threads that walk - run when nobody else wants the processor, the event loop as ever
+--- after
+write_data("root/$_", '') for 1 .. 300;
+like(body('list'), qr/^end 300$/m, 'the list');
+my ($event_loop, @threads) = policies();
+is($event_loop, 0, 'the event loop');
+like(join(' ', sort @threads), qr/^(0 )*5( 5)?$/, 'the threads');
+
+
+
+=== TEST 38: as many of them as the configuration says
+--- main_config: thread_pool filedist threads=1;
+--- after
+write_data("root/$_", '') for 1 .. 300;
+like(body('list'), qr/^end 300$/m, 'the list') for 1 .. 3;
+is(scalar(grep { $_ == 5 } policies()), 1, 'one');
+
+
+
+=== TEST 39: a node without such pages - has no threads
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location = /alive { return 204; }
+    location / { filedist on; }
+    location /__missing__/ { filedist_missing; }
+    location = /__readme.txt { filedist_readme; }
+--- after
+is_deeply([policies()], [0], 'the event loop');

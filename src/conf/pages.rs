@@ -56,6 +56,8 @@ pub(super) unsafe fn serve(
         if page != Page::Missing || manage {
             claim_state(cf, child)?;
             share_memory(cf)?;
+        }
+        if (PageConf { page, manage }).walks() {
             conf::run_in_threads(cf, core);
         }
         // One by regular expression has no path that could be told.
