@@ -761,7 +761,7 @@ ok($child->{up}, 'it is up');
 child($ENV{TEST_NGINX_S}, sub ($r) { $r->{path} =~ /status/ && requests('GET') ? (403, 500, 204, 301, 401)[requests('GET') - 1] : undef });
 for my $status (403, 500, 204, 301, 401) {
     my ($tree) = tree(3000);
-    is($tree->{children}[0]{no_answer}, $status, $status);
+    is($tree->{children}[0]{no_answer}, $status, "it says $status");
     is($tree->{children}[0]{node}, undef, 'nothing is known');
     ok($tree->{children}[0]{up}, 'it is up');
 }
