@@ -63,6 +63,8 @@ pub(crate) struct SrvConf {
     locations: Vec<Location>,
     /// The prefixes of its pages, of each kind the first.
     pages: Vec<(PageConf, Vec<u8>)>,
+    /// There is one, wherever it is.
+    has_pages: bool,
     /// For what the worker does on its own account.
     server: Option<detached::Server>,
     /// What this worker keeps for it.
@@ -138,13 +140,6 @@ pub(crate) struct PageConf {
     manage: bool,
 }
 
-impl PageConf {
-    /// It walks through files, or has the server do so.
-    pub(crate) fn walks(self) -> bool {
-        self.manage || matches!(self.page, Page::Index | Page::Status)
-    }
-}
-
 /// `filedist_ack`: whose answers a client waits for.
 pub(crate) const ACK_CHILDREN: ngx_uint_t = 0;
 pub(crate) const ACK_LOCAL: ngx_uint_t = 1;
@@ -195,6 +190,7 @@ impl Default for SrvConf {
             ways: Vec::new(),
             locations: Vec::new(),
             pages: Vec::new(),
+            has_pages: false,
             server: None,
             site: OnceCell::new(),
             fanout: false,
@@ -235,9 +231,9 @@ impl SrvConf {
         self.ways.iter().find(|(other, _)| *other == upstream).map(|(_, way)| *way)
     }
 
-    /// Whether a page of it walks through files.
-    pub(crate) fn has_walks(&self) -> bool {
-        self.pages.iter().any(|(page, _)| page.walks())
+    /// Whether it serves what needs walks through files, or may have begun one.
+    pub(crate) fn has_pages(&self) -> bool {
+        self.has_pages
     }
 
     /// Where its page of that kind is, if there is one.

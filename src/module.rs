@@ -52,9 +52,6 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         MainConf::of_cycle(cycle)
     };
     let Some(main) = main else { return NGX_OK as ngx_int_t };
-    if main.servers().any(|server| server.has_walks()) {
-        worker::share_heaps();
-    }
     if catch_unwind(AssertUnwindSafe(|| catch_up::begin(main))).is_err() {
         return NGX_ERROR as ngx_int_t;
     }

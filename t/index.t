@@ -611,7 +611,7 @@ like(join(' ', sort @threads), qr/^(0 )*5( 5)?$/, 'the threads');
 
 
 === TEST 38: as many of them as the configuration says
---- main_config: thread_pool filedist threads=1;
+--- main_config: thread_pool filedist_walks threads=1;
 --- after
 write_data("root/$_", '') for 1 .. 300;
 like(body('list'), qr/^end 300$/m, 'the list') for 1 .. 3;
@@ -619,13 +619,11 @@ is(scalar(grep { $_ == 5 } policies()), 1, 'one');
 
 
 
-=== TEST 39: a node without such pages - has no threads
+=== TEST 39: a node without pages - has no threads
 --- config
     root $TEST_NGINX_DATA/root;
     filedist_state $TEST_NGINX_DATA/state;
     location = /alive { return 204; }
     location / { filedist on; }
-    location /__missing__/ { filedist_missing; }
-    location = /__readme.txt { filedist_readme; }
 --- after
 is_deeply([policies()], [0], 'the event loop');

@@ -368,7 +368,7 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
         for (_, server) in &main.states {
             let core = (**server).core;
             (**server).server = Some(conf::detached_server(cf, core));
-            if (**server).has_walks() {
+            if (**server).has_pages() {
                 // What they show and begin takes long walks through files.
                 conf::run_in_threads(cf, &mut *conf::location_of_server(core));
                 if !conf::add_idle_threads(cf) {

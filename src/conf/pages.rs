@@ -56,10 +56,9 @@ pub(super) unsafe fn serve(
         if page != Page::Missing || manage {
             claim_state(cf, child)?;
             share_memory(cf)?;
-        }
-        if (PageConf { page, manage }).walks() {
             conf::run_in_threads(cf, core);
         }
+        server.has_pages = true;
         // One by regular expression has no path that could be told.
         let has_path = core.noname() == 0 && core.named() == 0 && conf::has_prefix(core);
         if has_path && server.pages.iter().all(|(other, _)| other.page != page) {

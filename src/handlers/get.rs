@@ -94,9 +94,7 @@ fn ask_children(r: Request, conf: &LocConf, next: Handler) -> Status {
 /// 405 with the methods that there are (RFC 9110 section 15.5.6).
 pub(crate) fn method_not_allowed(r: Request, methods: &'static str) -> Status {
     r.send(&Reply {
-        status: 405,
-        content_type: "text/plain",
         headers: vec![("Allow", methods.into())],
-        body: format!("error: use {methods}\n").into_bytes(),
+        ..Reply::error(405, &format!("use {methods}"))
     })
 }

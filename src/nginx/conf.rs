@@ -392,7 +392,7 @@ pub(crate) unsafe fn run_in_threads(cf: *mut ngx_conf_t, core: &mut ngx_http_cor
 pub(crate) unsafe fn run_in_threads(_: *mut ngx_conf_t, _: &mut ngx_http_core_loc_conf_t) {}
 
 /// Adds the pool of [`offload_idle`](super::offload_idle), as a `thread_pool` directive would; one that the
-/// configuration has by then is taken as it is. False if nginx does not take it, which it has logged.
+/// configuration has by then is taken as it is. False if nginx does not take it.
 ///
 /// # Safety
 ///
@@ -411,14 +411,19 @@ pub(crate) unsafe fn add_idle_threads(cf: *mut ngx_conf_t) -> bool {
         pool: ptr::null_mut(),
     };
     // SAFETY: the caller vouches for `cf`. A module's commands are there for good, and of a thread pool
-    // nginx keeps no more than the words, which are constants. It finds them in `args` during the
-    // call alone; they are what its table of commands says that the setter takes.
+    // nginx keeps no more than its name: a constant of this module, which nginx unloads after the cycle's
+    // threads have ended. It finds the words in `args` during the call alone; they are what its table
+    // of commands says that the setter takes.
     unsafe {
         if !ngx_thread_pool_get((*cf).cycle, &mut words[1]).is_null() {
             return true;
         }
         let command = (*ptr::addr_of!(ngx_thread_pool_module)).commands;
-        let Some(set) = (*command).set else { return false };
+        let Some(set) = (*command).set.filter(|_| (*command).name.as_bytes() == b"thread_pool")
+        else {
+            // An nginx that begins with another one: walks are then done in the location's pool.
+            return true;
+        };
         let before = core::mem::replace(&mut (*cf).args, &mut args);
         let failed = set(cf, command, ptr::null_mut());
         (*cf).args = before;

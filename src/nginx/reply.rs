@@ -22,6 +22,19 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+impl Reply {
+    /// A line of text.
+    pub fn text(status: u16, line: &str) -> Reply {
+        let body = format!("{line}\n").into_bytes();
+        Reply { status, content_type: "text/plain", headers: Vec::new(), body }
+    }
+
+    /// A line that tells a person why there is nothing else.
+    pub fn error(status: u16, why: &str) -> Reply {
+        Reply::text(status, &format!("error: {why}"))
+    }
+}
+
 /// How a handler ends.
 pub enum Ending {
     /// With an answer that is still to be sent.

@@ -31,8 +31,8 @@ where
     }
 }
 
-/// Runs `job` in a thread that has the processor while nobody else wants it. Not for what holds a lock:
-/// who waits for it would wait for all others.
+/// Runs `job` in a thread that has the processor while nobody else wants it. Not for what holds a lock
+/// that the event loop takes too: it would wait for all others.
 pub async fn offload_idle<T, F>(r: Request, job: F) -> Result<T, NotRun>
 where
     T: Send + 'static,
@@ -45,16 +45,16 @@ where
 }
 
 /// The name of the pool of [`offload_idle`].
-pub(super) const IDLE: ngx_str_t = ngx_string!("filedist");
+pub(super) const IDLE: ngx_str_t = ngx_string!("filedist_walks");
 
 /// The thread is one of those for good: nothing takes it back.
 fn step_back_and<T>(job: impl FnOnce() -> T) -> impl FnOnce() -> T {
     || {
-        // SAFETY: of the calling thread alone (sched(7)); without the right to it, or where there is no
-        // such thing, it goes on as it is.
+        // SAFETY: of the calling thread alone (sched(7)), and no more than a wish; zeroes are valid.
         #[cfg(target_os = "linux")]
         unsafe {
-            libc::sched_setscheduler(0, libc::SCHED_IDLE, &libc::sched_param { sched_priority: 0 });
+            let parameters: libc::sched_param = core::mem::zeroed();
+            libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters);
         }
         job()
     }

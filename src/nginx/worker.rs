@@ -79,17 +79,6 @@ pub fn is_alive(process: u32) -> bool {
     rc == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
-/// Has threads allocate from the same few heaps. glibc gives a heap of its own to each of some
-/// threads per processor, and a walk through files, whose steps any thread of the pool may run,
-/// would leave something in all of them.
-pub fn share_heaps() {
-    // SAFETY: mallopt(3) may be called at any time; it changes where memory comes from, no more.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-    }
-}
-
 /// A random number below `limit`.
 pub fn random(limit: u64) -> u64 {
     RandomState::new().build_hasher().finish() % limit.max(1)

@@ -33,12 +33,7 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     }
     let Some(site) = conf.site() else { return 500 };
     let Some(form) = Form::of(format.as_deref()) else {
-        return r.send(&Reply {
-            status: 400,
-            content_type: "text/plain",
-            headers: Vec::new(),
-            body: b"error: format is html, json or txt\n".to_vec(),
-        });
+        return r.send(&Reply::error(400, "format is html, json or txt"));
     };
     let below = [b"/", r.below_location()].concat();
     let areas = site.server().areas(|_| true);

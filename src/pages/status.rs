@@ -66,12 +66,7 @@ async fn status(r: Request, conf: &'static LocConf, site: &'static Site) -> Endi
             let view = html::View { whole: is_tree, missing };
             reply("text/html; charset=utf-8", html::page(&node, &view).into_bytes())
         }
-        Some(_) => Reply {
-            status: 400,
-            content_type: "text/plain",
-            headers: Vec::new(),
-            body: b"error: format is html, json or prometheus\n".to_vec(),
-        },
+        Some(_) => Reply::error(400, "format is html, json or prometheus"),
     };
     reply.into()
 }

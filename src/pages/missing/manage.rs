@@ -12,9 +12,9 @@ use crate::store;
 /// The path is that of a child's directory.
 pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     nginx::run(r, async move {
-        let Some(site) = conf.site() else { return refusal(500, "no state directory") };
+        let Some(site) = conf.site() else { return Reply::error(500, "no state directory") };
         let Some(child) = super::child(&r, site) else {
-            return refusal(
+            return Reply::error(
                 404,
                 "no such child: the path is that of a child's missing log, and the \
                                  child is a server of the upstream",
@@ -26,7 +26,7 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
         };
         done.unwrap_or_else(|error| {
             r.log(Level::Error, format_args!("{error}"));
-            refusal(error.status(), &error.reason())
+            Reply::error(error.status(), &error.reason())
         })
     })
 }
@@ -43,7 +43,7 @@ async fn begin(
     child.provide();
     site.hurry();
     let name = String::from_utf8_lossy(child.name());
-    Ok(reply(202, format!("everything is being put into the missing log of {name}\n")))
+    Ok(Reply::text(202, &format!("everything is being put into the missing log of {name}")))
 }
 
 async fn drop_log(r: Request, site: &'static Site, child: &'static Child) -> Result<Reply, Error> {
@@ -53,18 +53,10 @@ async fn drop_log(r: Request, site: &'static Site, child: &'static Child) -> Res
     child.counts().missing.is_empty(nginx::worker::time());
     child.leave();
     let name = String::from_utf8_lossy(child.name());
-    Ok(reply(200, format!("the missing log of {name} is dropped\n")))
+    Ok(Reply::text(200, &format!("the missing log of {name} is dropped")))
 }
 
 fn drop_all(provide: &Path, logs: &Path, child: &[u8]) -> Result<(), Error> {
     let dropped = provide::cancel(provide, || missing_log::remove(logs, child));
     dropped.map_err(Error::io("unlink", &missing_log::directory(logs, child)))
-}
-
-fn refusal(status: u16, why: &str) -> Reply {
-    reply(status, format!("error: {why}\n"))
-}
-
-fn reply(status: u16, text: String) -> Reply {
-    Reply { status, content_type: "text/plain", headers: Vec::new(), body: text.into_bytes() }
 }

@@ -56,12 +56,7 @@ pub(super) async fn compare(
 }
 
 fn refusal(status: u16, why: &str) -> Ending {
-    Ending::Reply(Reply {
-        status,
-        content_type: "text/plain",
-        headers: Vec::new(),
-        body: format!("error: {why}\n").into_bytes(),
-    })
+    Reply::error(status, why).into()
 }
 
 /// The child's list of files; or a status, and why there is none.
@@ -166,15 +161,19 @@ async fn tell(
         let step = lend_idle(r, comparison, Comparison::step).await;
         let (again, mut step) = step.map_err(|error| broken(&r, &error))?;
         comparison = again;
-        if let (Ok(end), true) = (&step, repair) {
-            let end = *end;
-            let appended = lend(r, comparison, move |it| it.append(directory, end)).await;
+        let ends = matches!(step, Ok(true));
+        if repair && step.is_ok() && (ends || !comparison.owed.is_empty()) {
+            let appended = lend(r, comparison, move |it| it.append(directory, ends)).await;
             let (again, appended) = appended.map_err(|error| broken(&r, &error))?;
             comparison = again;
             match appended {
                 Ok(Appended { entries: 0, .. }) => {}
                 Ok(Appended { entries, bytes }) => catch_up::appended(site, child, entries, bytes),
-                Err(error) => step = Err(error),
+                Err(error) => {
+                    // They are not what would be read from it.
+                    comparison.text.clear();
+                    step = Err(error);
+                }
             }
         }
         stream.write(comparison.text.as_bytes()).await?;
