@@ -47,23 +47,6 @@ our $scripted = upstream('127.0.0.1:$TEST_NGINX_S max_fails=0');
 
 our $old = '1763810645123456789';
 
-my $user = $ENV{TEST_NGINX_WORKER_USER};
-
-# Test::Nginx of CPAN reads the environment only once.
-sub set_user ($user) {
-    no warnings 'once';
-    $Test::Nginx::Util::WorkerUser = $user;
-    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
-}
-
-# Workers that may not do everything.
-sub be_nobody () {
-    return if $>;
-    my ($nobody) = grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon);
-    chmod 0777, map { data_dir() . $_ } '', qw(/root /c1);
-    set_user($nobody);
-}
-
 add_block_preprocessor(sub ($block) {
     new_ports();
     $block->set_value(http_config => $one)   if !defined $block->http_config;
@@ -75,7 +58,6 @@ add_block_preprocessor(sub ($block) {
 });
 
 add_test_cleanup_handler(\&end_processes);
-add_test_cleanup_handler(sub (@) { set_user($user) });
 
 sub put ($name, $content = 'x', $version = $old) {
     write_data($name, $content);

@@ -20,20 +20,6 @@ add_block_preprocessor(sub ($block) {
     $block->set_value(files_like => 'root/a.txt hello') if !defined $block->files_like;
 });
 
-my $user = $ENV{TEST_NGINX_WORKER_USER};
-add_test_cleanup_handler(sub (@) { set_user($user) });
-
-# Test::Nginx of CPAN reads the environment only once.
-sub set_user ($user) {
-    no warnings 'once';
-    $Test::Nginx::Util::WorkerUser = $user;
-    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
-}
-
-sub some_user () {
-    return (grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon))[0];
-}
-
 run_tests();
 
 __DATA__
@@ -479,7 +465,7 @@ GET /
 === TEST 27: filedist_state - nginx makes the directory, for the worker's user
 --- post_setup_server_root
 package main;
-set_user(some_user()) if $> == 0;
+set_user(nobody()) if $> == 0;
 chmod 0777, data_dir() . '/root';
 --- config
     root $TEST_NGINX_DATA/root;

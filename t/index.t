@@ -32,23 +32,6 @@ our $old = '1763810645123456789';
 our @hostile = ('a b', 'a"b', "a'b", 'a<b>', 'a&amp;b', 'a&b', "a\nb", "a\r\nb", "\xff\xfe", "\xc3\xa4", 'a%2Fb', 'a%b', 'a?b', 'a#b',
     'a\\b', "a\tb", "a\x7fb", "\x01", ' ', '-rf', '...', 'javascript:x', 'x' x 255, 'd/e f/"', "d/\xff/<");
 
-my $user = $ENV{TEST_NGINX_WORKER_USER};
-
-# Test::Nginx of CPAN reads the environment only once.
-sub set_user ($user) {
-    no warnings 'once';
-    $Test::Nginx::Util::WorkerUser = $user;
-    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
-}
-
-# Workers that may not do everything.
-sub be_nobody () {
-    return if $>;
-    my ($nobody) = grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon);
-    chmod 0777, map { data_dir() . $_ } '', qw(/root /pages);
-    set_user($nobody);
-}
-
 add_block_preprocessor(sub ($block) {
     $block->set_value(config => node()) if !defined $block->config;
     if (!defined $block->request) {
@@ -60,7 +43,6 @@ add_block_preprocessor(sub ($block) {
 });
 
 add_test_cleanup_handler(\&end_processes);
-add_test_cleanup_handler(sub (@) { set_user($user) });
 
 # The kernel's policy (sched(7)) for each thread of the worker: 0 is the ordinary one, 5 is SCHED_IDLE.
 sub policies () {

@@ -28,11 +28,9 @@ add_block_preprocessor(sub ($block) {
 # Some blocks change how nginx is started, or mount something.
 my @mounted;
 sub unmount () { system('umount', '-l', pop @mounted) while @mounted }
-my $user = $ENV{TEST_NGINX_WORKER_USER};
 add_test_cleanup_handler(sub (@) {
     unmount();
     delete $ENV{LD_PRELOAD};
-    set_user($user);
     master_off();
 });
 END { unmount() }
@@ -55,17 +53,6 @@ sub as_nobody () {
     return if $>;
     master_on();
     set_user(nobody());
-}
-
-# Test::Nginx of CPAN reads the environment only once.
-sub set_user ($user) {
-    no warnings 'once';
-    $Test::Nginx::Util::WorkerUser = $user;
-    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
-}
-
-sub nobody () {
-    return (grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon))[0];
 }
 
 # Can that user come to the data directory?

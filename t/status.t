@@ -78,23 +78,6 @@ our $deep = upstream('127.0.0.1:$TEST_NGINX_C1', '127.0.0.1:$TEST_NGINX_C2') . u
 our $large = join '', map sprintf("%015d\n", $_), 1 .. 100_000;
 our $old   = '1763810645123456789';
 
-my $user = $ENV{TEST_NGINX_WORKER_USER};
-
-# Test::Nginx of CPAN reads the environment only once.
-sub set_user ($user) {
-    no warnings 'once';
-    $Test::Nginx::Util::WorkerUser = $user;
-    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
-}
-
-# Workers that may not do everything.
-sub be_nobody () {
-    return if $>;
-    my ($nobody) = grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon);
-    chmod 0777, map { data_dir() . $_ } '', qw(/root /c1 /c2 /c3);
-    set_user($nobody);
-}
-
 add_block_preprocessor(sub ($block) {
     new_ports();
     $block->set_value(http_config => $dead)  if !defined $block->http_config;
@@ -108,7 +91,6 @@ add_block_preprocessor(sub ($block) {
 });
 
 add_test_cleanup_handler(\&end_processes);
-add_test_cleanup_handler(sub (@) { set_user($user) });
 
 sub milliseconds () { return int(time * 1000) }
 

@@ -12,7 +12,7 @@ use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(run_tests data_dir free_port http_get poll_until prepare_dirs read_data write_data);
+our @EXPORT = qw(run_tests be_nobody data_dir free_port http_get nobody poll_until prepare_dirs read_data set_user write_data);
 
 # Sections that a block may have: those of Test::Nginx, then our own. Any other
 # is a misspelling, which Test::Nginx would silently ignore.
@@ -122,6 +122,28 @@ sub http_get ($port, $uri, $method = 'GET') {
     }
     my ($head, $body) = split /\r\n\r\n/, $answer, 2;
     return ($head =~ m{^HTTP/\S+ (\d+)})[0], $head, $body // '';
+}
+
+#---------------------------------------------------------------- the workers' user
+
+my $usual_user = $ENV{TEST_NGINX_WORKER_USER};
+add_test_cleanup_handler(sub (@) { set_user($usual_user) });
+
+# Test::Nginx of CPAN reads the environment only once.
+sub set_user ($user) {
+    no warnings 'once';
+    $Test::Nginx::Util::WorkerUser = $user;
+    defined $user ? $ENV{TEST_NGINX_WORKER_USER} = $user : delete $ENV{TEST_NGINX_WORKER_USER};
+}
+
+sub nobody () {
+    return (grep { getpwnam $_ && getgrnam $_ } qw(www-data nginx nobody daemon))[0];
+}
+
+sub be_nobody () {
+    return if $>;
+    chmod 0777, map { data_dir() . "/$_" } '.', @default_dirs;
+    set_user(nobody());
 }
 
 #--------------------------------------------------------------- before a block
@@ -410,6 +432,12 @@ Another request, HTTP/1.0, GET if not said otherwise: its status, head and body.
 =item poll_until(CODE, SECONDS)
 
 Calls the code until it returns something true, and returns that. 3 s.
+
+=item be_nobody(), nobody(), set_user(NAME)
+
+Where the tests run as root: has the workers of this block run as a user that may
+not do everything, with the directories of C<prepare_dirs> open to it; the name of
+such a user; any user, until the end of the block.
 
 =item free_port()
 
