@@ -90,7 +90,7 @@ pub(super) async fn deliver(
     };
     let mut others = children;
     let child = others.swap_remove(position);
-    others.sort_by_key(|_| worker::random(u64::MAX));
+    worker::shuffle(&mut others);
     let entry = Entry { r, conf, site, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());

@@ -84,6 +84,14 @@ pub fn random(limit: u64) -> u64 {
     RandomState::new().build_hasher().finish() % limit.max(1)
 }
 
+/// Puts `items` in a random order (Fisher-Yates). To sort by a random key is no substitute: the key
+/// is another one at each comparison, and the standard library panics on an order that is none.
+pub fn shuffle<T>(items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, random(last as u64 + 1) as usize);
+    }
+}
+
 /// Clients have enough connections left.
 pub fn has_spare_connections() -> bool {
     // SAFETY: ngx_cycle is the running cycle, whose numbers the event loop changes, and reads here.
@@ -173,5 +181,31 @@ unsafe extern "C" fn tick(event: *mut ngx_event_t) {
             }
         }
         ngx_add_timer(event, interval * 3 / 4 + random(interval as u64 / 2) as ngx_msec_t);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shuffle;
+
+    #[test]
+    fn a_shuffle_keeps_what_there_is() {
+        for count in [0, 1, 21, 22, 300] {
+            let mut items: Vec<usize> = (0..count).collect();
+            shuffle(&mut items);
+            items.sort_unstable();
+            assert_eq!(items, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_shuffle_may_put_any_item_first() {
+        let mut firsts = [false; 5];
+        for _ in 0..1000 {
+            let mut items = [0, 1, 2, 3, 4];
+            shuffle(&mut items);
+            firsts[items[0]] = true;
+        }
+        assert_eq!(firsts, [true; 5]);
     }
 }
