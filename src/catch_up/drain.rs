@@ -23,6 +23,9 @@ use crate::store::lend;
 const BATCH: usize = 64;
 /// So many refusals in a row end an attempt: the child is there, and takes nothing.
 const REFUSALS: u32 = 32;
+/// So many entries that something at the child is in the way of are asked for once more; it is to
+/// take no more memory than that.
+const BLOCKED: usize = 1000;
 /// How long to wait for connections that the clients need now.
 const BUSY: Duration = Duration::from_millis(200);
 
@@ -99,6 +102,8 @@ struct Progress {
     /// Entries that stay because no node has the file.
     unservable: Cell<u64>,
     away: Cell<bool>,
+    /// Entries that something at the child was in the way of.
+    blocked: RefCell<Vec<(Place, Missed)>>,
     /// The first entry that stays, and why.
     problem: RefCell<Option<String>>,
 }
@@ -127,6 +132,7 @@ impl Drain {
             refused_in_a_row: Cell::new(0),
             unservable: Cell::new(0),
             away: Cell::new(false),
+            blocked: RefCell::default(),
             problem: RefCell::new(None),
         });
         let pace = Rc::new(Pace::new(site.server().catch_up().rate));
@@ -141,6 +147,7 @@ impl Drain {
         }
         let end = self.pass().await;
         self.until(|| progress.in_flight.get() == 0).await;
+        progress.kept.update(|kept| kept + progress.blocked.take().len() as u64);
         let tidied = match end {
             End::Exiting => Ok(0),
             _ => self.tidy().await,
@@ -211,7 +218,7 @@ impl Drain {
                 if progress.is_stopped() {
                     return End::Stopped;
                 }
-                self.deliver(place, missed);
+                self.deliver(place, missed, false);
             }
             self.bell.step_aside().await;
             if end {
@@ -219,8 +226,21 @@ impl Drain {
                 if progress.is_stopped() {
                     return End::Stopped;
                 }
-                if none {
+                let mut blocked = progress.blocked.take();
+                if none && blocked.is_empty() {
                     return End::Through;
+                }
+                // One by one: what is in the way of one may be what the one before it removes.
+                blocked.sort_by_key(|(_, missed)| missed.version);
+                for (place, missed) in blocked {
+                    if worker::is_exiting() {
+                        return End::Exiting;
+                    }
+                    if progress.is_stopped() {
+                        return End::Stopped;
+                    }
+                    self.deliver(place, missed, true);
+                    self.until(|| progress.in_flight.get() == 0).await;
                 }
             }
         }
@@ -243,11 +263,11 @@ impl Drain {
         .await;
     }
 
-    /// Delivers an entry in a request of its own.
-    fn deliver(&self, place: Place, missed: Missed) {
+    /// Delivers an entry in a request of its own; `again` if something was in the way of it before.
+    fn deliver(&self, place: Place, missed: Missed, again: bool) {
         let Some(server) = self.site.server().server() else { return };
         let uri = missed.path.clone();
-        let job = Job::new(&self.progress, place, missed);
+        let job = Job::new(&self.progress, place, missed, again);
         let (child, pace) = (self.child.name(), Rc::clone(&self.pace));
         let ended = Rc::new(RefCell::new(Some(job)));
         let kept = Rc::clone(&ended);
@@ -303,31 +323,13 @@ impl Progress {
     fn is_stopped(&self) -> bool {
         self.away.get() || self.refused_in_a_row.get() >= REFUSALS
     }
-}
 
-/// An entry under way. When this goes, its end is told, whatever it was.
-struct Job {
-    progress: Rc<Progress>,
-    place: Place,
-    missed: Missed,
-    outcome: Option<Outcome>,
-}
-
-impl Job {
-    fn new(progress: &Rc<Progress>, place: Place, missed: Missed) -> Job {
-        progress.in_flight.set(progress.in_flight.get() + 1);
-        Job { progress: Rc::clone(progress), place, missed, outcome: None }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let Job { progress, place, missed, outcome } = self;
-        progress.in_flight.set(progress.in_flight.get() - 1);
-        let reason = match outcome.take() {
+    /// An entry has ended: it goes, or it stays.
+    fn ended(&self, place: &Place, missed: &Missed, outcome: Option<Outcome>) {
+        let reason = match outcome {
             Some(Outcome::Done(bytes)) => match place.clear() {
                 Ok(()) => {
-                    let counts = progress.child.counts();
+                    let counts = self.child.counts();
                     counts.missing.cleared(bytes);
                     counts.catch_up.add(1);
                     None
@@ -335,34 +337,71 @@ impl Drop for Job {
                 Err(error) => Some(error.to_string()),
             },
             Some(Outcome::Refused(reason)) => {
-                progress.refused_in_a_row.set(progress.refused_in_a_row.get() + 1);
+                self.refused_in_a_row.set(self.refused_in_a_row.get() + 1);
                 Some(reason)
             }
             Some(Outcome::Kept(reason)) => Some(reason),
             Some(Outcome::Unservable) => {
-                progress.unservable.set(progress.unservable.get() + 1);
+                self.unservable.set(self.unservable.get() + 1);
                 Some("no node has it any more".into())
             }
             Some(Outcome::Away(reason)) => {
-                progress.away.set(true);
+                self.away.set(true);
                 Some(reason)
             }
+            Some(Outcome::Blocked(outcome)) => return self.ended(place, missed, Some(*outcome)),
             None => Some("interrupted".into()),
         };
         match reason {
             None => {
-                progress.done.set(progress.done.get() + 1);
-                progress.refused_in_a_row.set(0);
+                self.done.set(self.done.get() + 1);
+                self.refused_in_a_row.set(0);
             }
             Some(reason) => {
-                progress.kept.set(progress.kept.get() + 1);
+                self.kept.set(self.kept.get() + 1);
                 let method = if missed.deleted { "DELETE" } else { "PUT" };
                 let path = String::from_utf8_lossy(&missed.path);
-                progress
-                    .problem
+                self.problem
                     .borrow_mut()
                     .get_or_insert_with(|| format!("{method} \"{path}\": {reason}"));
             }
+        }
+    }
+}
+
+/// An entry under way. When this goes, its end is told, whatever it was.
+struct Job {
+    progress: Rc<Progress>,
+    place: Place,
+    missed: Missed,
+    again: bool,
+    outcome: Option<Outcome>,
+}
+
+impl Job {
+    fn new(progress: &Rc<Progress>, place: Place, missed: Missed, again: bool) -> Job {
+        progress.in_flight.set(progress.in_flight.get() + 1);
+        Job { progress: Rc::clone(progress), place, missed, again, outcome: None }
+    }
+
+    /// Has the entry asked for once more at the end of the log. False if it was, or there are too many.
+    fn postpone(&self) -> bool {
+        let mut blocked = self.progress.blocked.borrow_mut();
+        if self.again || blocked.len() == BLOCKED {
+            return false;
+        }
+        blocked.push((self.place.clone(), self.missed.clone()));
+        true
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take();
+        let Job { progress, place, missed, .. } = &*self;
+        progress.in_flight.set(progress.in_flight.get() - 1);
+        if !matches!(outcome, Some(Outcome::Blocked(_))) || !self.postpone() {
+            progress.ended(place, missed, outcome);
         }
         if let Some(bell) = progress.bell.upgrade() {
             bell.ring();

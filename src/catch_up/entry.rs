@@ -28,9 +28,12 @@ pub(super) enum Outcome {
     Unservable,
     /// The child is not there. The entry stays.
     Away(String),
+    /// The child has a directory there, or a file in place of a directory: what it has missed may
+    /// remove it. If nothing does, this is what became of the entry.
+    Blocked(Box<Outcome>),
 }
 
-use Outcome::{Away, Done, Kept, Refused, Unservable};
+use Outcome::{Away, Blocked, Done, Kept, Refused, Unservable};
 
 /// How often a delivery with a limited rate looks for more to send.
 const STEP: Duration = Duration::from_millis(50);
@@ -45,9 +48,10 @@ enum Local {
         version: u64,
         length: u64,
     },
-    Directory,
     /// There is no file; what was done to the path last, if that is known.
     None(Present),
+    /// Neither can there be one: a directory is there, or a file in place of one of its directories.
+    Replaced(Present),
 }
 
 impl Local {
@@ -55,8 +59,13 @@ impl Local {
         match target.present(tombstones) {
             Ok(Present::File(_)) => {}
             Ok(none) => return Ok(Local::None(none)),
-            Err(Error::IsDirectory) if target.path.is_dir() => return Ok(Local::Directory),
-            Err(Error::IsDirectory | Error::BelowFile) => return Ok(Local::None(Present::Nothing)),
+            // "/a/" is no name of a file, whatever is there.
+            Err(Error::IsDirectory) if !target.path.is_dir() => {
+                return Ok(Local::None(Present::Nothing));
+            }
+            Err(Error::IsDirectory | Error::BelowFile) => {
+                return Ok(Local::Replaced(target.buried(tombstones)?));
+            }
             Err(error) => return Err(error),
         }
         let Some((file, version)) = target.open()? else {
@@ -94,17 +103,22 @@ pub(super) async fn deliver(
     let entry = Entry { r, conf, site, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());
-    match store::blocking(r, move || Local::of(&looked_at, &tombstones)).await {
-        Err(error) => Kept(error.to_string()),
-        Ok(Local::File { file, version, length }) => entry.put(file, version, length).await,
-        // What is in it was stored by changes of its own; a file in its place has to go first.
-        Ok(Local::Directory) if missed.deleted => entry.delete(missed.version).await,
-        Ok(Local::Directory) => Done(0),
-        Ok(Local::None(Present::Deleted(version))) => {
-            entry.delete(if missed.deleted { version.max(missed.version) } else { version }).await
-        }
-        Ok(Local::None(_)) if missed.deleted => entry.delete(missed.version).await,
-        Ok(Local::None(_)) => entry.fetch(&target).await,
+    let (known, replaced) = match store::blocking(r, move || Local::of(&looked_at, &tombstones))
+        .await
+    {
+        Err(error) => return Kept(error.to_string()),
+        Ok(Local::File { file, version, length }) => return entry.put(file, version, length).await,
+        Ok(Local::None(known)) => (known, false),
+        Ok(Local::Replaced(known)) => (known, true),
+    };
+    match (known, missed.deleted) {
+        (Present::Deleted(version), true) => entry.delete(version.max(missed.version)).await,
+        (Present::Deleted(version), false) => entry.delete(version).await,
+        (_, true) => entry.delete(missed.version).await,
+        // What is there now was stored by a change of its own, and wherever another node still has
+        // the file, it would be in the way.
+        (_, false) if replaced => Done(0),
+        (_, false) => entry.fetch(&target).await,
     }
 }
 
@@ -131,7 +145,21 @@ impl Entry<'_> {
             Ok(false) => {}
             Err(outcome) => return outcome,
         }
-        let source = Rc::new(Source::file(file, length));
+        let mut answer = self.send(&change, &file, length).await;
+        if is_conflict(&answer) && self.make_room(version).await {
+            answer = self.send(&change, &file, length).await;
+        }
+        let blocked = is_conflict(&answer);
+        match self.outcome(&change, answer, length) {
+            outcome if blocked => Blocked(Box::new(outcome)),
+            // It has just answered: it is this file that it cannot take.
+            Away(reason) => Refused(reason),
+            outcome => outcome,
+        }
+    }
+
+    async fn send(&self, change: &Change, file: &Arc<File>, length: u64) -> Option<nginx::Answer> {
+        let source = Rc::new(Source::file(Arc::clone(file), length));
         let alarm = Alarm::lasting(self.r);
         let sent = Cell::new(0);
         let paced = || {
@@ -153,12 +181,16 @@ impl Entry<'_> {
             }
         };
         let ask = Ask::Put(Rc::clone(&source));
-        let answer = fanout::ask(self.r, &self.child, &change, &ask, paced).await;
-        match self.outcome(&change, answer, length) {
-            // It has just answered: it is this file that it cannot take.
-            Away(reason) => Refused(reason),
-            outcome => outcome,
-        }
+        fanout::ask(self.r, &self.child, change, &ask, paced).await
+    }
+
+    /// Has the child remove an empty directory that it has in the file's place: that leaves no
+    /// tombstone by which it would be known. What is there by now may be newer, and stays. True if
+    /// the file may find room.
+    async fn make_room(&self, version: u64) -> bool {
+        let change = self.change(Verb::Delete, version.saturating_sub(1));
+        let answer = self.ask(&self.child, &change, &Ask::Delete).await;
+        answer.is_some_and(|answer| answer.status == 200 && answer.from_child)
     }
 
     async fn delete(&self, version: u64) -> Outcome {
@@ -166,7 +198,7 @@ impl Entry<'_> {
         match self.ask(&self.child, &change, &Ask::Delete).await {
             // The child has a directory with something in it: the change is of a time when there
             // was a file, or this node has evicted what is in it.
-            Some(answer) if answer.status == 409 && answer.from_child => Done(0),
+            answer if is_conflict(&answer) => Blocked(Box::new(Done(0))),
             answer => self.outcome(&change, answer, 0),
         }
     }
@@ -245,6 +277,11 @@ impl Entry<'_> {
             None => Unservable,
         }
     }
+}
+
+/// The child has something else there than a file, or a file where there should be a directory.
+fn is_conflict(answer: &Option<nginx::Answer>) -> bool {
+    answer.as_ref().is_some_and(|answer| answer.status == 409 && answer.from_child)
 }
 
 /// The version that an answer names.

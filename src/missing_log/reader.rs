@@ -15,6 +15,7 @@ use super::{days, directory};
 const CALL: u64 = 1024 * 1024;
 
 /// Where in the log an entry is.
+#[derive(Clone)]
 pub(crate) struct Place {
     file: Arc<File>,
     offset: u64,

@@ -63,13 +63,15 @@ impl Target {
         match found {
             Ok((true, _)) => Err(Error::IsDirectory),
             Ok((false, version)) => Ok(Present::File(version)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let buried = tombstones.get(&self.path);
-                let buried = buried.map_err(Error::io("readlink", &self.path))?;
-                Ok(buried.map_or(Present::Nothing, Present::Deleted))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.buried(tombstones),
             Err(error) => Err(below_file("stat", &self.path)(error)),
         }
+    }
+
+    /// What is known of a file that is not there.
+    pub(crate) fn buried(&self, tombstones: &Tombstones) -> Result<Present, Error> {
+        let buried = tombstones.get(&self.path).map_err(Error::io("readlink", &self.path))?;
+        Ok(buried.map_or(Present::Nothing, Present::Deleted))
     }
 
     /// The file that is there, to be read, and its version; none where there is no file.
