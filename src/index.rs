@@ -39,7 +39,7 @@ pub(crate) struct File {
     pub(crate) path: Vec<u8>,
     /// In bytes.
     pub(crate) size: u64,
-    /// Its mtime in nanoseconds since 1970.
+    /// In nanoseconds since 1970.
     pub(crate) version: u64,
 }
 

@@ -17,9 +17,9 @@ pub(crate) use digest::Digest;
 pub(crate) use path::{is_reserved, Target, RESERVED};
 pub(crate) use present::Present;
 pub(crate) use remove::{remove, Removed};
-pub(crate) use temporary::{is_temporary_of, Temporary};
+pub(crate) use temporary::{check as check_root, is_temporary_of, Temporary};
 pub(crate) use tombstone::Tombstones;
-pub(crate) use version::{of_file as version_of, to_header, Wanted};
+pub(crate) use version::{of_path as version_of, to_header, Wanted};
 
 use crate::error::Error;
 use crate::nginx::{self, Request};

@@ -12,6 +12,7 @@ use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use ngx::ngx_string;
 
 use super::merge::{conf_result, refuse};
+use super::state;
 use super::{CatchUp, LocConf, MainConf, Page, PageConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
 use crate::nginx::{self, conf, Handler, LocationConf};
 
@@ -364,6 +365,9 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
         match conf::static_handler(cf) {
             Some(handler) => main.static_handler = Some(Handler::new(handler)),
             None => return NGX_ERROR as ngx_int_t,
+        }
+        if state::check_roots(cf, main).is_err() {
+            return NGX_ERROR as ngx_int_t;
         }
         for (_, server) in &main.states {
             let core = (**server).core;

@@ -8,7 +8,9 @@ use nginx_sys::*;
 
 use super::merge::{refuse, Refused};
 use super::{Directories, LocConf, MainConf, SrvConf};
+use crate::error::Error;
 use crate::nginx::conf;
+use crate::store;
 
 /// The server's state directory, which no other server may use.
 ///
@@ -138,6 +140,25 @@ unsafe fn all_apart(cf: *mut ngx_conf_t) -> Result<(), Refused> {
         }
         Ok(())
     }
+}
+
+/// A version that is written to a file must be what is read from it: else changes of one second are
+/// in no order, and what a child has is never what its parent has.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read.
+pub(super) unsafe fn check_roots(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), Refused> {
+    for root in &main.roots {
+        // What else is wrong there is for a request to tell: the disk may be mounted by then.
+        if let Err(error @ Error::Internal(_)) = store::check_root(root) {
+            // SAFETY: the caller vouches for `cf`.
+            return Err(unsafe {
+                refuse(cf, format_args!("root \"{}\": {error}", root.display()))
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The path without symlinks, as far as it exists, and without `.` and `..`.

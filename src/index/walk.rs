@@ -259,13 +259,12 @@ impl Walk {
 
     /// The file that `url` names, and `disk` from `start` on.
     fn file(&mut self, start: usize) -> Option<File> {
-        let found = fs::metadata(path(&self.disk[start..]));
+        let disk = path(&self.disk[start..]);
+        let found = fs::metadata(disk).and_then(|found| Ok((version_of(disk, &found)?, found)));
         match found {
-            Ok(found) if found.is_file() => Some(File {
-                path: self.url.clone(),
-                size: found.len(),
-                version: version_of(&found),
-            }),
+            Ok((version, found)) if found.is_file() => {
+                Some(File { path: self.url.clone(), size: found.len(), version })
+            }
             Ok(_) => None,
             Err(error) => {
                 self.failed("stat", start, error);

@@ -2,7 +2,6 @@
 //!
 //! All here may block on a disk: handlers run it through `nginx::offload`.
 
-use std::fs::FileTimes;
 use std::io;
 use std::sync::Arc;
 
@@ -159,8 +158,7 @@ impl Temporary {
 
     /// Gives the file its version.
     fn stamp(&self, target: &Target, version: u64, sync: bool) -> Result<(), Error> {
-        let times = FileTimes::new().set_modified(version::to_time(version));
-        self.file().set_times(times).map_err(Error::io("futimens", &target.path))?;
+        version::stamp(self.file(), version, &target.path)?;
         match sync {
             true => self.file().sync_all().map_err(Error::io("fsync", &target.path)),
             false => Ok(()),

@@ -39,7 +39,8 @@ impl Target {
             return Err(Error::IsDirectory);
         }
         let found = fs::metadata(&self.path);
-        let found = found.map(|file| (file.is_dir(), version::of_file(&file)));
+        let found =
+            found.and_then(|file| Ok((file.is_dir(), version::of_path(&self.path, &file)?)));
         self.known(found, tombstones)
     }
 
@@ -50,8 +51,9 @@ impl Target {
         tombstones: &Tombstones,
     ) -> Result<Present, Error> {
         let found = directory.stat(self.name());
-        let of_mtime = |(seconds, rest)| version::of_mtime(seconds, rest);
-        self.known(found.map(|file| (file.is_dir, of_mtime(file.modified))), tombstones)
+        let version = |mtime| version::of_mtime_at(&self.path, mtime);
+        let found = found.and_then(|file| Ok((file.is_dir, version(file.modified)?)));
+        self.known(found, tombstones)
     }
 
     /// `found`: what is there is a directory, and its version.
@@ -84,7 +86,8 @@ impl Target {
             Err(error) => return Err(Error::io("open", &self.path)(error)),
         };
         let metadata = file.metadata().map_err(Error::io("fstat", &self.path))?;
-        let version = version::of_file(&metadata);
+        let version =
+            version::of_open(&file, &metadata).map_err(Error::io("fgetxattr", &self.path))?;
         Ok(metadata.is_file().then_some((file, version)))
     }
 }

@@ -78,7 +78,7 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<(Removed, 
             Ok((Removed::Deleted, version))
         }
         Some(metadata) if !target.is_directory => {
-            let present = version::of_file(&metadata);
+            let present = version::of_path(path, &metadata).map_err(Error::io("getxattr", path))?;
             let version = wanted.over(Some(present));
             if present > version {
                 return Ok((Removed::Superseded, version));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::directory::below_file;
 use super::path::{Target, RESERVED};
+use super::version;
 use crate::error::Error;
 use crate::nginx::{self, worker, Dir};
 
@@ -144,6 +145,22 @@ impl Drop for Temporary {
             Name::In(directory, name) => directory.remove(name),
         };
     }
+}
+
+/// Whether files below a root can have versions. Where nothing can be made, nobody can tell.
+/// nginx's master asks, before any worker has a name.
+pub(crate) fn check(root: &Path) -> Result<(), Error> {
+    /// A version with nanoseconds.
+    const SOME: u64 = 1_234_567_890_123_456_789;
+
+    let file = nginx::unnamed_file(root, FILE_MODE).or_else(|_| {
+        let reserved = String::from_utf8_lossy(RESERVED);
+        let name = root.join(format!("{reserved}{}.check", std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
+        fs::remove_file(&name)?;
+        io::Result::Ok(file)
+    });
+    file.map_or(Ok(()), |file| version::stamp(&file, SOME, root))
 }
 
 /// The name is one that this worker gave to a temporary file.
