@@ -112,9 +112,18 @@ pub(super) async fn deliver(
         Ok(Local::Replaced(known)) => (known, true),
     };
     match (known, missed.deleted) {
-        (Present::Deleted(version), true) => entry.delete(version.max(missed.version)).await,
         (Present::Deleted(version), false) => entry.delete(version).await,
-        (_, true) => entry.delete(missed.version).await,
+        (known, true) => {
+            // A directory leaves none, and has no version: a file of the child's is not meant.
+            let remembered = known.version().unwrap_or(1);
+            match entry.delete(missed.version.max(remembered)).await {
+                // The version is of a clock that was wrong. It may have been taken back since.
+                Refused(reason) if reason.starts_with("400") && remembered < missed.version => {
+                    entry.delete(remembered).await
+                }
+                outcome => outcome,
+            }
+        }
         // What is there now was stored by a change of its own, and wherever another node still has
         // the file, it would be in the way.
         (_, false) if replaced => Done(0),
