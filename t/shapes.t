@@ -42,7 +42,7 @@ add_block_preprocessor(sub ($block) {
     master_on();
 });
 
-add_test_cleanup_handler(\&end_processes);
+add_test_cleanup_handler(sub (@) { end_processes(); undef $main::connection });
 
 sub back () { relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1}) }
 
@@ -132,3 +132,40 @@ ok(is_drained('*', 40), 'nothing is missing') or diag(map "$_\n", (entries())[0 
 my $differ = main::differences();
 is(scalar keys %$differ, 0, @stories . ' stories') or diag(map "$_\n", (map @$_, @$differ{ sort keys %$differ })[0 .. 9]);
 like(main::compared('GET'), qr/^same: \d+ files\n\z/, 'compared');
+
+
+
+=== TEST 2: the missing log is lost - a comparison has the child get what is there, and lose what was deleted
+--- timeout: 60
+--- after
+my @stories = main::stories(4, qw(Pa Da Pab Dab));
+main::back();
+main::tell(0, @stories);
+end_processes();
+main::tell($_, @stories) for 1, 2;
+like(ask('DELETE', "/__missing__/$main::link/"), qr/^HTTP\/1.1 200 /, 'the log is lost');
+main::back();
+write_data('c1/evicted', 'stays');
+like(main::compared('POST'), qr/^extra \/evicted\n.*^\d+ are in its missing log now\n/ms, 'POST');
+ok(is_drained('*', 40), 'nothing is missing') or diag(map "$_\n", (entries())[0 .. 9]);
+like(main::compared('GET'), qr/\Aextra \/evicted\ndifferent: of \d+ files here 0 missing, 0 older, 0 newer, 0 of another size; 1 extra\n\z/, 'compared');
+
+
+
+=== TEST 3: a child with files of another time - is provided where they were deleted here
+--- after
+my $here = sub ($verb, $path) { main::change($verb, $path) };
+$here->(@$_) for ['PUT', '/a'], ['DELETE', '/a'], ['PUT', '/a/b'], ['PUT', '/c/d'], ['DELETE', '/c/d'], ['DELETE', '/c'], ['PUT', '/c'];
+ask('DELETE', "/__missing__/$main::link/");
+# A file where there is a directory here, and the other way round; older than what was deleted.
+write_data('c1/a', 'old');
+set_version('c1/a', '1763810645123456789');
+write_data('c1/c/d', 'old');
+set_version('c1/c/d', '1763810645123456789');
+chmod 0777, data_dir() . '/c1/c';
+main::back();
+like(ask('POST', "/__missing__/$main::link/"), qr/^HTTP\/1.1 202 /, 'provide');
+ok(poll_until(sub { defined read_data('c1/a/b') }, 8), 'below a file of the child');
+like(main::compared('POST'), qr/^extra \/c\/d$/m, 'compare');
+ok(is_drained('*', 8), 'nothing is missing');
+is_deeply([(main::compared('GET'))], ["same: 2 files\n"], 'compared');

@@ -12,7 +12,7 @@ use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
-use crate::nginx::{self, worker, Alarm, Ask, Child, Request, Source};
+use crate::nginx::{self, detached, worker, Alarm, Ask, Child, Request, Source};
 use crate::store::{self, Present, Target, Temporary, Tombstones};
 
 /// What became of an entry.
@@ -97,20 +97,27 @@ pub(super) async fn deliver(
         Err(error) => return Kept(error.to_string()),
         Ok(target) => target,
     };
-    let mut others = children;
+    let (name, mut others) = (child, children);
     let child = others.swap_remove(position);
     worker::shuffle(&mut others);
-    let entry = Entry { r, conf, site, child, others, missed, pace };
+    let entry = Entry { r, conf, site, name, child, others, missed, pace };
 
     let (looked_at, tombstones) = (target.clone(), site.tombstones());
-    let (known, replaced) = match store::blocking(r, move || Local::of(&looked_at, &tombstones))
-        .await
-    {
-        Err(error) => return Kept(error.to_string()),
-        Ok(Local::File { file, version, length }) => return entry.put(file, version, length).await,
-        Ok(Local::None(known)) => (known, false),
-        Ok(Local::Replaced(known)) => (known, true),
-    };
+    let (known, replaced) =
+        match store::blocking(r, move || Local::of(&looked_at, &tombstones)).await {
+            Err(error) => return Kept(error.to_string()),
+            Ok(Local::File { file, version, length }) => {
+                return match entry.put(file, version, length).await {
+                    Blocked(outcome) => {
+                        entry.delete_above(target).await;
+                        Blocked(outcome)
+                    }
+                    outcome => outcome,
+                };
+            }
+            Ok(Local::None(known)) => (known, false),
+            Ok(Local::Replaced(known)) => (known, true),
+        };
     match (known, missed.deleted) {
         (Present::Deleted(version), false) => entry.delete(version).await,
         (known, true) => {
@@ -135,6 +142,7 @@ struct Entry<'a> {
     r: Request,
     conf: &'static LocConf,
     site: &'static Site,
+    name: &'static [u8],
     child: Child,
     /// The other children of the same location.
     others: Vec<Child>,
@@ -200,6 +208,24 @@ impl Entry<'_> {
         let change = self.change(Verb::Delete, version.saturating_sub(1));
         let answer = self.ask(&self.child, &change, &Ask::Delete).await;
         answer.is_some_and(|answer| answer.status == 200 && answer.from_child)
+    }
+
+    /// Has the child delete what was deleted here of the directories above, when they were files:
+    /// one that has missed no DELETE, but has got files otherwise, may have one in their place.
+    async fn delete_above(&self, target: Target) {
+        let Some(server) = self.site.server().server() else { return };
+        let tombstones = self.site.tombstones();
+        let buried = store::blocking(self.r, move || target.buried_above(&tombstones)).await;
+        for (names, version) in buried.unwrap_or_default() {
+            let path = above(&self.missed.path, names).to_vec();
+            let reason = "409".into();
+            let missed = Missed { time: 0, deleted: true, path: path.clone(), version, reason };
+            let (child, pace) = (self.name, Rc::clone(self.pace));
+            // The entry is tried again whatever comes of it.
+            _ = detached::start(server, &path, move |r| async move {
+                deliver(r, child, &missed, &pace).await;
+            });
+        }
     }
 
     async fn delete(&self, version: u64) -> Outcome {
@@ -293,7 +319,28 @@ fn is_conflict(answer: &Option<nginx::Answer>) -> bool {
     answer.as_ref().is_some_and(|answer| answer.status == 409 && answer.from_child)
 }
 
+/// The path without so many names at its end.
+fn above(path: &[u8], names: usize) -> &[u8] {
+    (0..names).fold(path, |path, _| {
+        let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let end = path[..slash].iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        &path[..end]
+    })
+}
+
 /// The version that an answer names.
 fn number(header: Option<Vec<u8>>) -> Option<u64> {
     String::from_utf8(header?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::above;
+
+    #[test]
+    fn names_are_cut_off_at_the_end() {
+        for (names, expected) in [(0, "/a//b/c"), (1, "/a//b"), (2, "/a"), (3, ""), (4, "")] {
+            assert_eq!(above(b"/a//b/c", names), expected.as_bytes());
+        }
+    }
 }

@@ -29,7 +29,7 @@ const PROVIDED: &str = "provided";
 /// Whether an entry with this reason comes from a list of files, and not from a change.
 pub(crate) fn is_listed(reason: &str) -> bool {
     // The others are those of compare (index/compare.rs).
-    matches!(reason, PROVIDED | "missing" | "older")
+    matches!(reason, PROVIDED | "missing" | "older" | "extra")
 }
 
 /// Has it begun by a worker that looks next. Whoever does it already stops: what was listed so far

@@ -76,6 +76,18 @@ impl Target {
         Ok(buried.map_or(Present::Nothing, Present::Deleted))
     }
 
+    /// What is known of files that were where the directories above are: how many names the path
+    /// has from there on, and the version of the DELETE.
+    pub(crate) fn buried_above(&self, tombstones: &Tombstones) -> Result<Vec<(usize, u64)>, Error> {
+        let mut all = Vec::new();
+        let above = self.parents().take_while(|parent| *parent != self.root);
+        for (names, path) in (1..).zip(above) {
+            let version = tombstones.get(path).map_err(Error::io("readlink", path))?;
+            all.extend(version.map(|version| (names, version)));
+        }
+        Ok(all)
+    }
+
     /// The file that is there, to be read, and its version; none where there is no file.
     pub(crate) fn open(&self) -> Result<Option<(File, u64)>, Error> {
         // A pipe would wait for somebody who writes.

@@ -30,7 +30,7 @@ impl Tombstones {
     }
 
     /// The version of the DELETE that the file at `path` has got last, if it is remembered.
-    pub(super) fn get(&self, path: &Path) -> io::Result<Option<u64>> {
+    pub(crate) fn get(&self, path: &Path) -> io::Result<Option<u64>> {
         let name = name(path);
         let text = match &self.directory {
             Some(directory) => directory.read_link(&name),

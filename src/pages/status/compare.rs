@@ -15,14 +15,14 @@ use crate::conf::{self, LocConf, Page, Site, Turn};
 use crate::error::Error;
 use crate::escape;
 use crate::fanout::{self, Via};
-use crate::index::{Broken, Compare, Difference, Reader, Walk};
+use crate::index::{self, Area, Broken, Compare, Difference, Reader, Walk};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{
     self, unnamed_file, Alarm, Ask, Ending, Gone, Level, Method, Reply, Request, Sink, Stream,
     Subrequest,
 };
 use crate::pages::broken;
-use crate::store::{self, lend, lend_idle};
+use crate::store::{self, lend, lend_idle, Tombstones};
 
 /// Files of each side that one job in a thread compares.
 const STEP: usize = 1000;
@@ -146,7 +146,9 @@ async fn tell(
     let areas = site.server().areas(|location| location.has_child(name));
     let directory = site.directories().missing;
     let mut comparison = Comparison {
-        walk: Walk::new(areas, b"/", None, directory.into()),
+        walk: Walk::new(Arc::clone(&areas), b"/", None, directory.into()),
+        areas,
+        tombstones: site.tombstones(),
         list,
         offset: 0,
         reader: Reader::default(),
@@ -207,13 +209,15 @@ fn reason(error: &Error) -> String {
 
 struct Comparison {
     walk: Walk,
+    areas: Arc<[Area]>,
+    tombstones: Tombstones,
     list: Arc<File>,
     /// How much of it is read.
     offset: u64,
     reader: Reader,
     compare: Compare,
     child: &'static [u8],
-    /// What it is owed, of the last step.
+    /// What it is owed, of the last step; what it has more may be one that was deleted here.
     owed: Vec<Difference>,
     /// What is to be sent.
     text: String,
@@ -229,6 +233,7 @@ struct Sums {
     newer: u64,
     extra: u64,
     differs: u64,
+    appended: u64,
 }
 
 /// Entries put into the missing log, and the bytes of their files.
@@ -254,7 +259,7 @@ impl Comparison {
             self.sums.add(&difference);
             let file = difference.file();
             self.text += &format!("{} {}\n", difference.word(), escape::percent(&file.path));
-            if difference.is_owed() {
+            if difference.is_owed() || matches!(difference, Difference::Extra(_)) {
                 self.owed.push(difference);
             }
         }
@@ -278,17 +283,20 @@ impl Comparison {
     /// Puts what the child is owed into its missing log.
     fn append(&mut self, logs: &Path, end: bool) -> Result<Appended, Error> {
         let time = fanout::now();
-        let entries: Vec<Entry<'_>> = self
-            .owed
-            .iter()
-            .map(|difference| Entry {
-                time,
-                deleted: false,
-                path: &difference.file().path,
-                version: difference.file().version,
-                reason: difference.word(),
-            })
-            .collect();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for difference in &self.owed {
+            let (file, reason) = (difference.file(), difference.word());
+            let deleted = !difference.is_owed();
+            let version = match deleted {
+                false => file.version,
+                true => match self.deleted(file)? {
+                    Some(version) => version,
+                    None => continue,
+                },
+            };
+            bytes += if deleted { 0 } else { file.size };
+            entries.push(Entry { time, deleted, path: &file.path, version, reason });
+        }
         let write = || {
             missing_log::append_all(logs, self.child, time, &entries)?;
             if end {
@@ -297,8 +305,16 @@ impl Comparison {
             Ok(())
         };
         write().map_err(Error::io("write", &missing_log::directory(logs, self.child)))?;
-        let bytes = self.owed.iter().map(|difference| difference.file().size).sum();
+        self.sums.appended += entries.len() as u64;
         Ok(Appended { entries: entries.len() as u64, bytes })
+    }
+
+    /// The version of the DELETE that a file of the child has missed, if it was deleted here in this
+    /// version or a newer one. What was evicted here is not deleted.
+    fn deleted(&self, file: &index::File) -> Result<Option<u64>, Error> {
+        let Some(path) = index::locate(&self.areas, &file.path) else { return Ok(None) };
+        let version = self.tombstones.get(&path).map_err(Error::io("readlink", &path))?;
+        Ok(version.filter(|&version| version >= file.version))
     }
 }
 
@@ -314,7 +330,7 @@ impl Sums {
     }
 
     fn text(&self, repair: bool) -> String {
-        let Sums { files, missing, older, newer, extra, differs } = self;
+        let Sums { files, missing, older, newer, extra, differs, appended } = self;
         let mut text = match missing + older + newer + extra + differs {
             0 => format!("same: {files} files\n"),
             _ => format!(
@@ -322,8 +338,8 @@ impl Sums {
                  {differs} of another size; {extra} extra\n"
             ),
         };
-        if repair && missing + older > 0 {
-            text += &format!("{} are in its missing log now\n", missing + older);
+        if repair && *appended > 0 {
+            text += &format!("{appended} are in its missing log now\n");
         }
         text
     }
