@@ -186,14 +186,14 @@ sub leave_alone ($block) {
 }
 
 # Adds [alert], [crit] and [emerg] to what the log must not have, except what
-# the block expects in the log or allows.
+# the block expects in the log or allows; and a panic, which nothing allows.
 sub forbid_in_log ($block, $section, $expected = undef) {
     my @own = patterns($block->$section);
     my $said = join "\n", patterns($expected), map { "[$_]" } split ' ', $block->allow_log // '';
     $said .= "\n[emerg]" if defined $block->must_die;
     my @levels = grep { my $level = $_; $said !~ /\\?\[$level\\?\]/ } qw(alert crit emerg);
     my %own = map { $_ => 1 } @own;
-    $block->set_value($section, [@own, grep { !$own{$_} } map { "[$_]" } @levels]);
+    $block->set_value($section, [@own, grep { !$own{$_} } 'panicked', map { "[$_]" } @levels]);
 }
 
 sub patterns ($value = undef) {
@@ -350,7 +350,8 @@ nginx may still be busy. A run that failed leaves the directories behind.
 
 No C<[alert]>, C<[crit]> or C<[emerg]> in the log, nor in what nginx logs while
 it stops. A block that expects one names it in C<error_log>: then the other two
-are forbidden. C<--- allow_log: crit> permits one that only may appear.
+are forbidden. C<--- allow_log: crit> permits one that only may appear. A line with
+C<panicked> fails any block, whatever it expects or allows.
 
 =item *
 

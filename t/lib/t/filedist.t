@@ -98,6 +98,12 @@ passes('a [crit] that is allowed', $crit . "--- allow_log: crit\n", @how);
 fails_with(qr/pattern "\[crit\]" should not match/, 'an [alert] that is allowed is no [crit]',
     $crit . "--- allow_log: alert\n", @how);
 
+my $panic = $crit =~ s{PUT /a/b}{PUT /a/panicked}r;
+fails_with(qr/pattern "panicked" should not match/, 'a panic, though its level is expected',
+    $panic . "--- error_log\n[crit]\n", @how);
+fails_with(qr/pattern "panicked" should not match/, 'a panic, though its level is allowed',
+    $panic . "--- allow_log: crit\n", @how);
+
 fails_with(qr/pattern "\[alert\]" should not match/, 'an [alert] while nginx stops',
     <<'END', use => 'Filedist', head => 'master_on();');
 === TEST 1: the worker is killed after the response was checked
