@@ -297,7 +297,7 @@ class Node:
     def complaints(self):
         try:
             with open(f"{self.dir}/error.log", errors="replace") as log:
-                return [line.rstrip() for line in log if re.search(r"\[(alert|crit|emerg)\]", line)]
+                return [line.rstrip() for line in log if re.search(r"\[(alert|crit|emerg)\]|panicked", line)]
         except FileNotFoundError:
             return []
 
