@@ -80,13 +80,16 @@ class Settings:
 
 
 class Plan:
-    def __init__(self, seed, seconds, nodes=7, scenario="mixed", rate=3.0, without=(), deletes=0.22):
+    def __init__(self, seed, seconds, nodes=7, scenario="mixed", rate=3.0, without=(), deletes=0.22, wide=0):
         self.seed, self.seconds, self.rate, self.deletes = seed, seconds, rate, deletes
         dice = self.dice("tree")
         # Two levels: the root, two nodes in the middle, and leaves below them in turn.
         self.parents = {"root": None, "mid1": "root", "mid2": "root"}
         for number in range(nodes - 3):
             self.parents[f"leaf{number + 1}"] = f"mid{number % 2 + 1}"
+        # The leaves of a wide node: it has so many children in all.
+        for number in range(wide - sum(parent == "mid1" for parent in self.parents.values())):
+            self.parents[f"wide{number + 1}"] = "mid1"
         self.links = [name for name, parent in self.parents.items() if parent]
         self.fsync = dice.random() < 0.25
         self.settings = {name: self.node_settings(dice) for name in self.parents}

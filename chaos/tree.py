@@ -133,7 +133,7 @@ class Tree:
             f"load_module {self.module};",
             *(["user root;"] if os.geteuid() == 0 else []),
             *(["env LD_PRELOAD;", "env FILEDIST_CHAOS_CONTROL;"] if self.shim else []),
-            "worker_processes 2;",
+            f"worker_processes {1 if node.name.startswith('wide') else 2};",
             "worker_shutdown_timeout 4s;",
             f"pid {node.pid_file};",
             f"error_log {node.dir}/error.log info;",
