@@ -52,6 +52,12 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         MainConf::of_cycle(cycle)
     };
     let Some(main) = main else { return NGX_OK as ngx_int_t };
+    if main.servers().any(|server| server.site().is_some()) {
+        // nginx sets it when it becomes a daemon. With "daemon off" that of whoever started nginx would
+        // decide who may read the files.
+        // SAFETY: no more than a number of this process.
+        unsafe { libc::umask(0) };
+    }
     if catch_unwind(AssertUnwindSafe(|| catch_up::begin(main))).is_err() {
         return NGX_ERROR as ngx_int_t;
     }

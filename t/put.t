@@ -30,6 +30,7 @@ my @mounted;
 sub unmount () { system('umount', '-l', pop @mounted) while @mounted }
 add_test_cleanup_handler(sub (@) {
     unmount();
+    umask 022;
     delete $ENV{LD_PRELOAD};
     master_off();
 });
@@ -168,18 +169,18 @@ root/a.txt three
 
 
 
-=== TEST 4: put, new directories - made, 0755, files 0644
---- init
+=== TEST 4: put, new directories - made, 0755, files 0644, whatever the umask of who has started nginx
+--- post_setup_server_root
 package main;
-umask 022;
---- request
-PUT /a/b/c.txt
-hello
---- error_code: 201
+umask 077;
+--- request eval
+["PUT /a/b/c.txt\nhello", "PUT /a/large\n" . 'x' x 100_000]
+--- error_code eval
+[201, 201]
 --- files_like
 root/a/b/c.txt hello
 --- after
-my %mode = ('root/a' => 0755, 'root/a/b' => 0755, 'root/a/b/c.txt' => 0644);
+my %mode = ('root/a' => 0755, 'root/a/b' => 0755, 'root/a/b/c.txt' => 0644, 'root/a/large' => 0644);
 for (sort keys %mode) {
     is(sprintf('%04o', (stat data_dir() . "/$_")[2] & 07777), sprintf('%04o', $mode{$_}), "mode of $_");
 }
