@@ -8,7 +8,7 @@
 //! that is long and mostly cleared keeps what is open in it until that is closed, and new lines go
 //! to DIRECTORY/WORKER+1 (+2, …). So no line ever moves, and none is lost on its way.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::escape;
+use crate::flock;
 
 /// A file of more bytes is long.
 const LONG: u64 = 64 * 1024;
@@ -254,9 +255,10 @@ fn create(path: &Path, draft: &Path) -> io::Result<File> {
     }
     loop {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(draft)?;
-        let Err(error) =
-            file.try_lock().map_err(io::Error::from).and_then(|()| fs::rename(draft, path))
-        else {
+        let Err(error) = flock::try_exclusive(&file).and_then(|locked| match locked {
+            true => fs::rename(draft, path),
+            false => Err(ErrorKind::WouldBlock.into()),
+        }) else {
             return Ok(file);
         };
         _ = fs::remove_file(draft);
@@ -291,9 +293,8 @@ pub(crate) fn left(directory: &Path) -> io::Result<Vec<Left>> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other?,
         };
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => continue,
-            other => other?,
+        if !flock::try_exclusive(&file)? {
+            continue;
         }
         if name.starts_with('.') {
             // A draft: its worker was killed before its first line.
@@ -314,8 +315,7 @@ pub(crate) fn is_live(directory: &Path, worker: &str, left: &[Left]) -> bool {
         let (path, name) = (entry.path(), entry.file_name());
         name.as_encoded_bytes().starts_with(worker.as_bytes())
             && left.iter().all(|left| left.path != path)
-            && File::open(path)
-                .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+            && File::open(path).is_ok_and(|file| flock::is_held(&file))
     })
 }
 

@@ -10,8 +10,8 @@
 //! - [`fanout`]: a change on its way to the children.
 //! - [`index`]: all files that this node serves, in order.
 //! - [`store`]: a change on its way into this node's own files.
-//! - [`receipt`], [`missing_log`], [`journal`], [`escape`], [`error`]: plain text in and out, without
-//!   nginx.
+//! - [`receipt`], [`missing_log`], [`journal`], [`escape`], [`error`], [`flock`]: plain text in and out,
+//!   without nginx.
 //! - [`zone`], [`counters`]: what workers share, and count.
 //! - [`nginx`]: the fence around all `unsafe` use of nginx.
 //!
@@ -23,6 +23,7 @@ mod counters;
 mod error;
 mod escape;
 mod fanout;
+mod flock;
 mod handlers;
 mod index;
 mod journal;

@@ -18,6 +18,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::flock;
+
 pub(crate) use append::{append, append_all, sync};
 pub(crate) use entry::{Entry, Missed};
 pub(crate) use reader::{Batch, Place, Reader};
@@ -111,20 +113,9 @@ fn has_form(text: &[u8], form: &[u8]) -> bool {
 
 /// Takes the exclusive lock of a day's file, and tells whether the file still has its name: the
 /// one that held the lock may have removed the file or put another in its place. Closing the file
-/// Locks a file, waiting for who has locked it.
-pub(crate) fn wait_for(file: &File) -> io::Result<()> {
-    // A worker gets signals, and nginx's handlers do not restart system calls.
-    while let Err(error) = file.lock() {
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
 /// gives the lock back.
 fn lock(file: &File, path: &Path) -> io::Result<bool> {
-    wait_for(file)?;
+    flock::exclusive(file)?;
     let ours = file.metadata()?;
     match fs::metadata(path) {
         // While it is open no other file gets its number.

@@ -5,6 +5,7 @@ use Filedist 'no_plan';
 use Digest::MD5 qw(md5_base64);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 no_root_location();
@@ -1624,3 +1625,31 @@ Content-Length: 100000
 --- error_code_like: ^$
 --- no_files
 root/a.txt
+
+
+
+=== TEST 98: put and delete, a signal comes while they wait for another change - no 500
+--- main_config: timer_resolution 10ms;
+--- data_files
+>>> root/a.txt
+old
+--- request
+PUT /b.txt
+hello
+--- error_code: 201
+--- after
+# Another process changes something in the directory, as another worker would.
+sub hold ($name) {
+    open my $directory, '<', data_dir() . "/$name" or die "$name: $!";
+    flock $directory, 2 or die "flock: $!";
+    my $pid = fork // die "fork: $!";
+    return if $pid;
+    sleep 0.3;
+    POSIX::_exit(0);
+}
+for my $request ("PUT /a.txt HTTP/1.1\r\nContent-Length: 3\r\nHost: x\r\n\r\nnew", "DELETE /a.txt HTTP/1.1\r\nHost: x\r\n\r\n") {
+    hold('root');
+    my $start = time;
+    is(statuses(exchange($request)), 200, (split ' ', $request)[0]);
+    cmp_ok(time - $start, '>', 0.2, 'it has waited');
+}

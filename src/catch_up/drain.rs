@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::Poll;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -15,6 +15,7 @@ use super::entry::{self, Outcome};
 use super::pace::Pace;
 use crate::conf::{Child, Site, Turn};
 use crate::error::Error;
+use crate::flock;
 use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
 use crate::nginx::{detached, worker, Alarm, Level, Request};
 use crate::store::lend;
@@ -66,17 +67,12 @@ fn lock(site: &Site, child: &Child) -> io::Result<Option<File>> {
     let path = site.lock(child.name());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
+    Ok(flock::try_exclusive(&file)?.then_some(file))
 }
 
 /// Whether some process has locked a file.
 pub(super) fn is_locked(path: &Path) -> bool {
-    File::open(path)
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    File::open(path).is_ok_and(|file| flock::is_held(&file))
 }
 
 struct Drain {

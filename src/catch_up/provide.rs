@@ -5,7 +5,7 @@
 //! was put into the log last. Whoever does it has locked the file, and removes it at the end; after
 //! a crash the next worker that looks goes on.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use crate::conf::{Child, Site};
 use crate::error::Error;
 use crate::escape;
 use crate::fanout;
+use crate::flock;
 use crate::index::{self, Area, Walk};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{detached, worker, Alarm, Level, Request};
@@ -62,7 +63,7 @@ pub(crate) fn cancel(path: &Path, work: impl FnOnce() -> io::Result<()>) -> io::
 /// one, or makes or removes one, holds the lock.
 fn lock(path: &Path) -> io::Result<File> {
     let directory = File::open(path.parent().unwrap_or(path))?;
-    missing_log::wait_for(&directory)?;
+    flock::exclusive(&directory)?;
     Ok(directory)
 }
 
@@ -106,9 +107,8 @@ fn open(path: &Path) -> io::Result<Found> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         other => other?,
     };
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => return Ok(Found::Taken),
-        other => other?,
+    if !flock::try_exclusive(&file)? {
+        return Ok(Found::Taken);
     }
     // Who had it has removed it in between.
     Ok(if file.metadata()?.nlink() == 0 { Found::Nothing } else { Found::Request(file) })

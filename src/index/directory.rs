@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{statat, AtFlags, FileType, OFlags, RawDir, RawDirEntry};
+use rustix::io::Errno;
 
 use super::area::first_name;
 use crate::store::is_reserved;
@@ -53,6 +54,7 @@ impl Directory {
                     b"." | b".." => {}
                     _ => self.found.push_back(self.look(&entry)),
                 },
+                Some(Err(Errno::INTR)) => {}
                 Some(Err(error)) => {
                     self.found.push_back(Err(("getdents", error.into())));
                     self.is_read = true;

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::io::retry_on_intr;
+
 use super::entry::{Entry, LINE_MAX};
 use super::{day_file, directory, ends_with_line, lock};
 
@@ -44,11 +46,11 @@ pub(crate) fn append_all(
     if !ends_with_line(&file).unwrap_or(false) {
         lines.insert(0, b'\n');
     }
-    match file.write(&lines)? {
+    match retry_on_intr(|| rustix::io::write(&file, &lines))? {
         n if n == lines.len() => Ok(()),
         // The disk is full: a torn line ends before the next one, and readers skip it.
         _ => {
-            _ = file.write(b"\n");
+            _ = file.write_all(b"\n");
             Err(io::Error::from_raw_os_error(libc::ENOSPC))
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use rustix::io::{pread, retry_on_intr};
 
 use super::entry::LINE_MAX;
 
@@ -66,11 +67,9 @@ impl Lines {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             let seen = self.seen();
-            match file.read_at(&mut self.buffer[self.end..], seen) {
-                Ok(0) => return Ok(None),
-                Ok(count) => self.end += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match retry_on_intr(|| pread(file, &mut self.buffer[self.end..], seen))? {
+                0 => return Ok(None),
+                count => self.end += count,
             }
         }
     }
@@ -96,6 +95,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::FileExt;
 
     use super::*;
     use crate::missing_log::testing::Logs;

@@ -5,10 +5,13 @@ use core::mem;
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::{openat, Mode, OFlags};
+use rustix::io::retry_on_intr;
 
 /// See the module.
 pub struct Dir(File);
@@ -34,15 +37,9 @@ impl Dir {
 
     /// Creates a file, to be read and written; `AlreadyExists` where something has the name.
     pub fn create_new(&self, name: &OsStr, mode: u32) -> io::Result<File> {
-        let name = CString::new(name.as_bytes())?;
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-        // SAFETY: the name ends with NUL and lives across the call.
-        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags, mode) };
-        match fd {
-            -1 => Err(io::Error::last_os_error()),
-            // SAFETY: the kernel has just made the descriptor; nobody else knows it.
-            fd => Ok(unsafe { File::from_raw_fd(fd) }),
-        }
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        Ok(retry_on_intr(|| openat(&self.0, name, flags, mode))?.into())
     }
 
     /// What has the name, if it is a symbolic link, what that leads to.
@@ -88,7 +85,7 @@ impl Dir {
     /// Removes a file.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         let name = CString::new(name.as_bytes())?;
-        // SAFETY: as in create_new().
+        // SAFETY: as in rename().
         match unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),

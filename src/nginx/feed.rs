@@ -9,11 +9,11 @@ use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use nginx_sys::*;
+use rustix::io::{pread, retry_on_intr};
 
 use super::pool::{self, OutOfMemory};
 use super::request::{const_str, Request, FILE_NAME};
@@ -194,7 +194,7 @@ impl Feed {
             ptr::write_bytes(start, 0, len);
             core::slice::from_raw_parts_mut(start, len)
         };
-        match file.read_at(buffer, offset) {
+        match retry_on_intr(|| pread(file, &mut *buffer, offset)) {
             Ok(n) if n > 0 => Some((start, n)),
             _ => None,
         }

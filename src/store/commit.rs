@@ -13,6 +13,7 @@ use super::temporary::Temporary;
 use super::tombstone::Tombstones;
 use super::version::{self, Wanted};
 use crate::error::Error;
+use crate::flock;
 use crate::journal::{Intent, Journal, Open};
 
 /// How often a directory may be removed just when a file is to be put into it.
@@ -108,7 +109,7 @@ impl Temporary {
     ) -> Result<(Published, u64), Error> {
         if let Some(directory) = self.beside() {
             let path = target.directory();
-            directory.file().lock().map_err(Error::io("flock", path))?;
+            flock::exclusive(directory.file()).map_err(Error::io("flock", path))?;
             let present = target.present_in(directory, &commit.tombstones)?;
             let replaced = self.replace_present(target, wanted, commit, stamped, present, None)?;
             // The lock went with the temporary name.

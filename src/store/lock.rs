@@ -13,6 +13,7 @@ use std::path::Path;
 use super::directory::{below_file, create_directory, is_absent};
 use super::path::Target;
 use crate::error::Error;
+use crate::flock;
 
 /// Held while one path is looked at and changed.
 pub(super) struct Lock {
@@ -75,7 +76,7 @@ impl Lock {
 /// None if the directory was removed before it was locked.
 fn lock(directory: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(directory)?;
-    file.lock()?;
+    flock::exclusive(&file)?;
     Ok((file.metadata()?.nlink() > 0).then_some(file))
 }
 

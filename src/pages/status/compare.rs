@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::{pread, retry_on_intr};
+
 use crate::catch_up;
 use crate::conf::{self, LocConf, Page, Site, Turn};
 use crate::error::Error;
@@ -117,9 +119,9 @@ async fn fetch(
 async fn whole(r: Request, file: Arc<File>) -> Result<Arc<File>, (u16, String)> {
     let checked = store::blocking(r, move || {
         let length = file.metadata().map_err(Error::io("fstat", "a list".as_ref()))?.len();
-        let mut last = vec![0; 32];
-        let read = file.read_at(&mut last, length.saturating_sub(32));
-        last.truncate(read.map_err(Error::io("read", "a list".as_ref()))?);
+        let mut last = vec![0; length.min(32) as usize];
+        let read = file.read_exact_at(&mut last, length.saturating_sub(32));
+        read.map_err(Error::io("read", "a list".as_ref()))?;
         let lines = last.strip_suffix(b"\n").map(|text| text.rsplit(|&byte| byte == b'\n'));
         let line = lines.and_then(|mut lines| lines.next());
         Ok((line.is_some_and(|line| line.starts_with(b"end ")), file))
@@ -269,7 +271,7 @@ impl Comparison {
     /// The next piece of the child's list.
     fn read(&mut self) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
-        let length = self.list.read_at(&mut piece, self.offset)?;
+        let length = retry_on_intr(|| pread(&self.list, &mut *piece, self.offset))?;
         self.offset += length as u64;
         let invalid = |Broken(why)| io::Error::new(io::ErrorKind::InvalidData, why);
         if length == 0 {
