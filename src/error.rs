@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A PUT or DELETE that this node does not carry out. Nothing was changed.
+/// A PUT or DELETE that this node does not carry out. Nothing was changed, but for [`Error::Unsynced`].
 #[derive(Debug)]
 pub(crate) enum Error {
     /// PUT where a directory is, or to a path that ends with a slash.
@@ -39,6 +39,8 @@ pub(crate) enum Error {
     Body(u16),
     /// A system call failed.
     Io { call: &'static str, path: PathBuf, source: io::Error },
+    /// The change is made; what was to bring it to the disk has failed.
+    Unsynced(Box<Error>),
     /// No memory, or a job that the thread pool did not run.
     Internal(&'static str),
 }
@@ -78,7 +80,9 @@ impl Error {
                 Some(libc::ENOTDIR | libc::EISDIR) => 409,
                 _ => 500,
             },
-            Error::Internal(_) => 500,
+            // Whatever failed, the client was not refused.
+            Error::Unsynced(error) if error.status() == 507 => 507,
+            Error::Unsynced(_) | Error::Internal(_) => 500,
         }
     }
 
@@ -86,7 +90,7 @@ impl Error {
     pub(crate) fn severity(&self) -> Severity {
         match self {
             Error::Io { .. } if !matches!(self.status(), 400 | 409) => Severity::Error,
-            Error::Internal(_) | Error::Loop => Severity::Error,
+            Error::Unsynced(_) | Error::Internal(_) | Error::Loop => Severity::Error,
             _ => Severity::Info,
         }
     }
@@ -104,6 +108,9 @@ impl Error {
                 }
                 _ => "see this node's error log".into(),
             },
+            Error::Unsynced(_) => {
+                "the change is made, but may not outlast a crash: see this node's error log".into()
+            }
             Error::Internal(_) => "see this node's error log".into(),
             other => other.to_string(),
         }
@@ -129,6 +136,12 @@ impl fmt::Display for Error {
             Error::Body(408) => "the body took too long",
             Error::Body(413) => "the body is too large",
             Error::Body(_) => "the body ended early or is malformed",
+            Error::Unsynced(error) => {
+                return write!(
+                    f,
+                    "{error}; the change is made all the same, and goes to the children"
+                );
+            }
             Error::Io { call, path, source } => {
                 // nginx's form: open() "/a" failed (28: No space left on device)
                 let number = source.raw_os_error().unwrap_or(0);
@@ -161,6 +174,16 @@ mod tests {
             failed(libc::ENOSPC).to_string(),
             "open() \"/srv/a\" failed (28: No space left on device)"
         );
+    }
+
+    #[test]
+    fn what_fails_after_the_change_is_no_refusal() {
+        for (errno, status) in [(libc::EACCES, 500), (libc::ENOTDIR, 500), (libc::ENOSPC, 507)] {
+            let error = Error::Unsynced(Box::new(failed(errno)));
+            assert_eq!((error.status(), error.severity()), (status, Severity::Error));
+            assert!(error.to_string().starts_with(&failed(errno).to_string()));
+            assert!(!error.reason().contains("/srv"));
+        }
     }
 
     #[test]

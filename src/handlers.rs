@@ -96,16 +96,21 @@ fn reply(change: &Change, status: u16, receipt: &Receipt<'_>) -> Reply {
 }
 
 fn refuse(r: &Request, change: &Change, error: &Error) -> Reply {
+    let (status, outcome) = failure(r, change, error);
+    count(change, &outcome);
+    let own = Line { node: &change.node, path: &change.path, outcome };
+    reply(change, status, &Receipt { own, version: None, children: Vec::new() })
+}
+
+/// Logs what has failed. The status of the answer, and its line.
+fn failure(r: &Request, change: &Change, error: &Error) -> (u16, Outcome) {
     let level = match error.severity() {
         Severity::Info => Level::Info,
         Severity::Error => Level::Error,
     };
     r.log(level, format_args!("{error}"));
     let status = error.status();
-    let outcome = Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason()));
-    count(change, &outcome);
-    let own = Line { node: &change.node, path: &change.path, outcome };
-    reply(change, status, &Receipt { own, version: None, children: Vec::new() })
+    (status, Outcome::Failed(change.verb.text(), format!("{status} ({})", error.reason())))
 }
 
 /// What a change of the files at this location takes.

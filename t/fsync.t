@@ -73,6 +73,31 @@ sub trace ($code) {
     return grep { !/resumed|^---|^\+\+\+|error\.log>/ } split /\n/, $trace;
 }
 
+# Has the worker's calls of that name fail as long as the code runs: those about that path, or all.
+sub failing ($call, $error, $path, $code) {
+    my ($worker) = worker_pids();
+    unlink data_dir() . '/strace';
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>', data_dir() . '/strace' or die $!;
+        open STDOUT, '>', '/dev/null';
+        exec('strace', '-f', $path ? ('-P', data_dir() . "/$path") : (), '-e', "trace=$call", '-e', "inject=$call:error=$error", '-p', $worker) or POSIX::_exit(127);
+    }
+    poll_until(sub { (read_data('strace') // '') =~ /attached/ }, 5);
+    my $answer = $code->();
+    kill INT => $pid;
+    waitpid $pid, 0;
+    like(read_data('strace'), qr/INJECTED/, "$call has failed");
+    return $answer;
+}
+
+# What a change comes to that was made before something failed.
+sub is_made ($answer, $status, $error = qr/fsync\(\) ".*" failed .*; the change is made all the same, and goes to the children/) {
+    like($answer, qr{^HTTP/1\.1 $status .*$status \(the change is made, but may not outlast a crash: see this node's error log\)$}ms, 'the answer');
+    ok(error_log_has(qr/\[error\] .*$error/), 'the error log');
+    ok(poll_until(sub { !grep { !/^#/ } map { split /^/, slurp($_) } glob data_dir() . '/state/journal/*' }), 'nothing is open in the journal');
+}
+
 # Each pattern matches a call, each one after the one before.
 sub in_order ($calls, @patterns) {
     my @left = @$calls;
@@ -213,3 +238,67 @@ is_deeply([grep {/^f(?:data)?sync/} @calls], [], 'none');
 child($ENV{TEST_NGINX_S});
 my @calls = trace(sub { ask('PUT', '/a', 'hello') });
 in_order(\@calls, $main::file_synced, $main::intent_written, $main::intent_synced, $main::published, $main::directory_synced, $main::intent_cleared, $main::answered);
+
+
+
+=== TEST 13: the directory cannot be synced after a file was published - an error, and the child gets it all the same
+--- after
+child($ENV{TEST_NGINX_S});
+is_made(failing('fsync', 'EIO', 'root', sub { ask('PUT', '/a', 'hello') }), 500);
+is(scalar requests('PUT'), 1, 'the child has it');
+is(read_data('root/a'), 'hello', 'the file');
+is_made(failing('fsync', 'ENOSPC', 'root', sub { ask('PUT', '/b', $main::large) }), 507);
+is(scalar requests('PUT'), 2, 'the child has the large one');
+is(scalar entries($main::s), 0, 'nothing is missing');
+
+
+
+=== TEST 14: the same without the child - it is in its missing log at once
+--- after
+is_made(failing('fsync', 'EIO', 'root', sub { ask('PUT', '/a', 'hello') }), 500);
+like((entries($main::s))[0], qr{PUT <a href="/a">/a</a> \d+ 502<br>$}, 'small');
+is_made(failing('fsync', 'EIO', 'root', sub { ask('PUT', '/b', $main::large) }), 500);
+like((entries($main::s))[1], qr{PUT <a href="/b">/b</a> \d+ 502<br>$}, 'large');
+
+
+
+=== TEST 15: the directory cannot be synced after a DELETE - an error, and the child gets it all the same
+--- after
+child($ENV{TEST_NGINX_S});
+write_data('root/a', 'old');
+mkdir data_dir() . '/root/d';
+is_made(failing('fsync', 'EIO', 'root', sub { ask('DELETE', '/a') }), 500);
+is(scalar requests('DELETE'), 1, 'the child has it');
+is(read_data('root/a'), undef, 'the file is gone');
+is_made(failing('fsync', 'EIO', 'root', sub { ask('DELETE', '/d') }), 500);
+is(scalar requests('DELETE'), 2, 'a directory');
+
+
+
+=== TEST 16: the tombstone of a DELETE of nothing cannot be synced - an error, and the child gets it all the same
+--- after
+child($ENV{TEST_NGINX_S});
+ask('DELETE', '/a');
+my ($directory) = names('state/deleted');
+is_made(failing('fsync', 'EIO', "state/deleted/$directory", sub { ask('DELETE', '/a') }), 500);
+is(scalar requests('DELETE'), 2, 'the child has it');
+
+
+
+=== TEST 17: a DELETE that fails before the file is gone - nothing has changed
+--- after
+child($ENV{TEST_NGINX_S});
+sub tombstones { return map { [$_, readlink] } glob data_dir() . '/state/deleted/*/{*,.f*}' }
+ask('DELETE', '/a');
+my @older = tombstones();
+is(scalar @older, 1, 'an older DELETE');
+write_data('root/a', 'old');
+write_data('root/b', 'old');
+my ($directory) = names('state/deleted');
+for (['unlink', 'root/a', '/a'], ['unlink', 'root/b', '/b'], ['fsync', "state/deleted/$directory", '/a'], ['rename', undef, '/a']) {
+    my ($call, $path, $uri) = @$_;
+    like(failing($call, 'EIO', $path, sub { ask('DELETE', $uri) }), qr{^HTTP/1\.1 500 }, "$call, $uri");
+    is(read_data("root$uri"), 'old', 'the file');
+    is_deeply([grep { -l $_->[0] } tombstones()], \@older, 'the tombstones');
+}
+is(scalar requests('DELETE'), 1, 'the child has heard nothing');

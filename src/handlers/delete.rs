@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{commit, receipt};
+use super::{commit, failure, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
@@ -32,10 +32,11 @@ pub(super) async fn handle(
     let removed = store::blocking(r, move || store::remove(&target, wanted, commit)).await?;
     change.set_version(removed.version);
 
-    let (status, outcome) = match removed.what {
-        Removed::Deleted => (200, Outcome::Deleted),
-        Removed::Absent | Removed::Unchanged => (404, Outcome::Absent),
-        Removed::Superseded => (200, Outcome::Superseded),
+    let (status, outcome) = match (&removed.unsynced, removed.what) {
+        (Some(error), _) => failure(&r, change, error),
+        (None, Removed::Deleted) => (200, Outcome::Deleted),
+        (None, Removed::Absent | Removed::Unchanged) => (404, Outcome::Absent),
+        (None, Removed::Superseded) => (200, Outcome::Superseded),
     };
     let fanout = matches!(removed.what, Removed::Deleted | Removed::Absent).then(|| {
         let mut fanout = Fanout::start(r, conf, change, &Ask::Delete);

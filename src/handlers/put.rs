@@ -4,7 +4,7 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use super::{commit, receipt};
+use super::{commit, failure, receipt};
 use crate::conf::LocConf;
 use crate::error::Error;
 use crate::fanout::{Change, Fanout};
@@ -44,13 +44,14 @@ pub(super) async fn handle(
         None => put.cut_through(body, digest).await?,
     };
 
-    let (status, outcome) = match stored.published {
-        Published::Created => (201, Outcome::Stored(stored.length)),
-        Published::Replaced => (200, Outcome::Stored(stored.length)),
-        Published::Superseded => (200, Outcome::Superseded),
+    let (status, outcome) = match (&stored.unsynced, stored.published) {
+        (Some(error), _) => failure(&r, change, error),
+        (None, Published::Created) => (201, Outcome::Stored(stored.length)),
+        (None, Published::Replaced) => (200, Outcome::Stored(stored.length)),
+        (None, Published::Superseded) => (200, Outcome::Superseded),
         // Another upload that went on at the same time.
-        Published::Unchanged if is_new => (200, Outcome::Superseded),
-        Published::Unchanged => (200, Outcome::Unchanged),
+        (None, Published::Unchanged) if is_new => (200, Outcome::Superseded),
+        (None, Published::Unchanged) => (200, Outcome::Unchanged),
     };
     Ok(receipt(change, status, outcome, stored.fanout).await)
 }
@@ -81,6 +82,8 @@ struct Put<'a> {
 struct Stored {
     published: Published,
     length: u64,
+    /// Why it may not be on the disk.
+    unsynced: Option<Error>,
     fanout: Option<Fanout>,
 }
 
@@ -132,13 +135,16 @@ impl Put<'_> {
         let (length, published) = (upload.written, committed.what);
         match (upload.fanout, upload.source) {
             // Another change was faster: the children get that one.
-            _ if !published.is_change() => Ok(Stored { published, length, fanout: None }),
+            _ if !published.is_change() => {
+                Ok(Stored { published, length, unsynced: None, fanout: None })
+            }
             (Some(mut fanout), Some(source)) => {
                 source.set_ready(length);
                 change.set_length(length);
                 fanout.accepted(committed.intent);
                 fanout.wake();
-                Ok(Stored { published, length, fanout: Some(fanout) })
+                let unsynced = committed.unsynced;
+                Ok(Stored { published, length, unsynced, fanout: Some(fanout) })
             }
             _ => Ok(deliver(r, conf, change, committed, Source::file(file, length))),
         }
@@ -185,7 +191,7 @@ fn deliver(
         fanout.accepted(committed.intent);
         fanout
     });
-    Stored { published: committed.what, length, fanout }
+    Stored { published: committed.what, length, unsynced: committed.unsynced, fanout }
 }
 
 /// How far a body has come that arrives piece by piece.

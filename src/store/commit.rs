@@ -55,6 +55,8 @@ pub(crate) struct Committed<T> {
     pub(crate) version: u64,
     /// What the journal has of a change that was made.
     pub(crate) intent: Option<Open>,
+    /// Why the change may not be on the disk. It is one all the same: readers see it.
+    pub(crate) unsynced: Option<Error>,
 }
 
 impl Commit {
@@ -84,18 +86,22 @@ impl Temporary {
         let intent = commit.begin(likely)?;
         match self.replace(target, wanted, &commit, stamped) {
             Ok((what, version)) if what.is_change() => {
-                if commit.fsync {
-                    // The intent stays in the journal if this fails: the file is there, and
-                    // nobody is told.
-                    sync_parents(target, what == Published::Created)?;
-                }
-                Ok(Committed { what, version, intent })
+                let unsynced = match commit.fsync {
+                    true => sync_parents(target, what == Published::Created).err(),
+                    false => None,
+                };
+                Ok(Committed { what, version, intent, unsynced })
             }
             other => {
                 if let Some(intent) = intent {
                     intent.close();
                 }
-                other.map(|(what, version)| Committed { what, version, intent: None })
+                other.map(|(what, version)| Committed {
+                    what,
+                    version,
+                    intent: None,
+                    unsynced: None,
+                })
             }
         }
     }

@@ -43,10 +43,21 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// The target's name is on the disk; with `made`, those of directories that may be new too.
+/// The target's name is on the disk; with `made`, those of directories that may be new too. For a change
+/// that was made: an error is [`Error::Unsynced`].
 pub(super) fn sync_parents(target: &Target, made: bool) -> Result<(), Error> {
     for directory in target.parents().take(if made { usize::MAX } else { 1 }) {
-        sync_directory(directory).map_err(Error::io("fsync", directory))?;
+        match sync_directory(directory) {
+            // What was in it was deleted since, and that is for the one to sync who did it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(unsynced(directory))?,
+        }
     }
     Ok(())
+}
+
+/// The error of a change that was made, and may not be in `directory` after a crash.
+pub(super) fn unsynced(directory: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = directory.to_owned();
+    move |error| Error::Unsynced(Box::new(Error::io("fsync", &path)(error)))
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 
 use super::commit::{Commit, Committed};
-use super::directory::{is_absent, root_is_there, sync_parents};
+use super::directory::{is_absent, root_is_there, sync_parents, unsynced};
 use super::lock::Lock;
 use super::path::Target;
 use super::version::{self, Wanted};
@@ -38,27 +38,39 @@ pub(crate) fn remove(
     let (wanted, likely) = wanted.fixed();
     let intent = commit.begin(likely)?;
     match unlink(target, wanted, &commit) {
-        Ok((what @ (Removed::Deleted | Removed::Absent), version)) => {
-            if commit.fsync && what == Removed::Deleted {
-                sync_parents(target, false)?;
-            }
-            Ok(Committed { what, version, intent })
+        Ok(Unlinked { what: what @ (Removed::Deleted | Removed::Absent), version, unsynced }) => {
+            let unsynced = match what {
+                Removed::Deleted if commit.fsync => sync_parents(target, false).err(),
+                _ => unsynced,
+            };
+            Ok(Committed { what, version, intent, unsynced })
         }
         other => {
             if let Some(intent) = intent {
                 intent.close();
             }
-            other.map(|(what, version)| Committed { what, version, intent: None })
+            let committed = |Unlinked { what, version, unsynced }| Committed {
+                what,
+                version,
+                intent: None,
+                unsynced,
+            };
+            other.map(committed)
         }
     }
 }
 
-fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<(Removed, u64), Error> {
+struct Unlinked {
+    what: Removed,
+    version: u64,
+    unsynced: Option<Error>,
+}
+
+fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, Error> {
     let path = &target.path;
-    let bury = |version| {
-        let put = commit.tombstones.put(path, version, commit.fsync);
-        put.map_err(Error::io("symlink", path))
-    };
+    let tombstones = &commit.tombstones;
+    let bury = |version| tombstones.put(path, version).map_err(Error::io("symlink", path));
+    let unlinked = |what, version| Unlinked { what, version, unsynced: None };
     let _lock = Lock::take(target)?;
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => Some(metadata),
@@ -75,37 +87,54 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<(Removed, 
                 }
                 other => other.map_err(Error::io("rmdir", path))?,
             }
-            Ok((Removed::Deleted, version))
+            Ok(unlinked(Removed::Deleted, version))
         }
         Some(metadata) if !target.is_directory => {
             let present = version::of_path(path, &metadata).map_err(Error::io("getxattr", path))?;
             let version = wanted.over(Some(present));
             if present > version {
-                return Ok((Removed::Superseded, version));
+                return Ok(unlinked(Removed::Superseded, version));
             }
             // First the tombstone: killed in between, the DELETE has not happened.
-            bury(version)?;
-            match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other.map_err(Error::io("unlink", path))?,
+            let buried = bury(version)?;
+            let unlink = || match fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other.map_err(Error::io("unlink", path)),
+            };
+            let synced = match commit.fsync {
+                true => tombstones.sync(path, &buried).map_err(Error::io("fsync", path)),
+                false => Ok(()),
+            };
+            if let Err(error) = synced.and_then(|()| unlink()) {
+                // The file is there, and no DELETE. When it is evicted, that counts.
+                tombstones.take_back(path, &buried);
+                return Err(error);
             }
-            Ok((Removed::Deleted, version))
+            Ok(unlinked(Removed::Deleted, version))
         }
         _ if target.is_directory => {
             root_is_there(target)?;
-            Ok((Removed::Absent, wanted.over(None)))
+            Ok(unlinked(Removed::Absent, wanted.over(None)))
         }
         _ => {
             root_is_there(target)?;
-            let buried = commit.tombstones.get(path).map_err(Error::io("readlink", path))?;
+            let buried = tombstones.get(path).map_err(Error::io("readlink", path))?;
             let version = wanted.over(buried);
             match buried {
-                Some(buried) if buried > version => return Ok((Removed::Superseded, version)),
-                Some(buried) if buried == version => return Ok((Removed::Unchanged, version)),
+                Some(buried) if buried > version => {
+                    return Ok(unlinked(Removed::Superseded, version))
+                }
+                Some(buried) if buried == version => {
+                    return Ok(unlinked(Removed::Unchanged, version))
+                }
                 _ => {}
             }
-            bury(version)?;
-            Ok((Removed::Absent, version))
+            let buried = bury(version)?;
+            let unsynced = match commit.fsync {
+                true => tombstones.sync(path, &buried).map_err(unsynced(path)).err(),
+                false => None,
+            };
+            Ok(Unlinked { what: Removed::Absent, version, unsynced })
         }
     }
 }

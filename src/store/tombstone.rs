@@ -24,6 +24,14 @@ pub(crate) struct Tombstones {
     directory: Option<Arc<Dir>>,
 }
 
+/// What putting a tombstone has changed.
+pub(super) struct Buried {
+    /// The version of the one in whose place it is.
+    older: Option<u64>,
+    /// Its directory was made for it.
+    is_first: bool,
+}
+
 impl Tombstones {
     pub(crate) fn new(path: &'static Path) -> Tombstones {
         Tombstones { path, directory: Dir::open(path).ok().map(Arc::new) }
@@ -45,36 +53,47 @@ impl Tombstones {
         }
     }
 
-    /// Remembers that the file at `path` was deleted; with `sync`, on the disk.
-    pub(super) fn put(&self, path: &Path, version: u64, sync: bool) -> io::Result<()> {
+    /// Remembers that the file at `path` was deleted. After an error nothing has changed.
+    pub(super) fn put(&self, path: &Path, version: u64) -> io::Result<Buried> {
         let name = self.path.join(name(path));
         let directory = name.parent().unwrap_or(self.path);
         let text = version.to_string();
         let make = |name: &Path| symlink(&text, name);
         match make(&name) {
-            Ok(()) => {}
+            Ok(()) => Ok(Buried { older: None, is_first: false }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match DirBuilder::new().mode(0o755).create(directory) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(error)
-                    }
-                    _ => make(&name)?,
-                }
-                if sync {
-                    sync_directory(self.path)?;
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                    _ => make(&name).map(|()| Buried { older: None, is_first: true }),
                 }
             }
             // An older one is there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let older = self.get(path)?;
                 let ((), new) = with_temporary_name(|new| make(&directory.join(new)))?;
-                fs::rename(directory.join(new), &name)?;
+                let new = directory.join(new);
+                fs::rename(&new, &name).inspect_err(|_| _ = fs::remove_file(&new))?;
+                Ok(Buried { older, is_first: false })
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        match sync {
-            true => sync_directory(directory),
-            false => Ok(()),
+    }
+
+    /// What put() has done is on the disk when this returns.
+    pub(super) fn sync(&self, path: &Path, buried: &Buried) -> io::Result<()> {
+        if buried.is_first {
+            sync_directory(self.path)?;
         }
+        let name = self.path.join(name(path));
+        sync_directory(name.parent().unwrap_or(self.path))
+    }
+
+    /// Undoes put(), as far as that is possible.
+    pub(super) fn take_back(&self, path: &Path, buried: &Buried) {
+        _ = match buried.older {
+            Some(older) => self.put(path, older).map(drop),
+            None => fs::remove_file(self.path.join(name(path))),
+        };
     }
 
     /// Forgets those of one of the 256 directories that were made before `time`, and what a killed
