@@ -39,8 +39,6 @@ pub(crate) struct MainConf {
     states: Vec<(PathBuf, *mut SrvConf)>,
     /// Directories that are served and stored to.
     roots: Vec<PathBuf>,
-    /// nginx's own handler for files.
-    static_handler: Option<Handler>,
     /// What this worker does by the clock.
     clock: OnceCell<worker::Clock>,
 }
@@ -140,6 +138,15 @@ pub(crate) struct PageConf {
     manage: bool,
 }
 
+/// `mp4` or `flv`. nginx makes its handler that of the location, in the place of `proxy_pass`'s, and
+/// `proxy_pass` does the same with it: the later one would have the location alone.
+#[derive(Debug, Clone, Copy)]
+struct Media {
+    handler: Handler,
+    /// The one that the location had without it.
+    before: Option<Handler>,
+}
+
 /// `filedist_ack`: whose answers a client waits for.
 pub(crate) const ACK_CHILDREN: ngx_uint_t = 0;
 pub(crate) const ACK_LOCAL: ngx_uint_t = 1;
@@ -156,11 +163,12 @@ pub(crate) struct LocConf {
     name: ComplexValue,
     /// `filedist_missing` and such; not inherited, but by `if` and `limit_except` blocks.
     page: Option<PageConf>,
+    /// `mp4` or `flv`, the later one.
+    media: Option<Media>,
     /// The handler that was there before ours: `proxy_pass`'s, or none on a leaf.
     next: Option<Handler>,
     /// The children, or none on a leaf.
     upstream: Option<Upstream>,
-    main: *const MainConf,
     /// The server's, where it has a state directory that this location uses.
     server: *const SrvConf,
 }
@@ -172,7 +180,6 @@ impl Default for MainConf {
             zone: ptr::null_mut(),
             states: Vec::new(),
             roots: Vec::new(),
-            static_handler: None,
             clock: OnceCell::new(),
         }
     }
@@ -207,9 +214,9 @@ impl Default for LocConf {
             ack: UNSET_UINT,
             name: ComplexValue::unset(),
             page: None,
+            media: None,
             next: None,
             upstream: None,
-            main: ptr::null(),
             server: ptr::null(),
         }
     }
@@ -330,9 +337,9 @@ impl LocConf {
         self.page.is_some_and(|conf| conf.manage)
     }
 
-    /// nginx's handler for files.
-    pub(crate) fn static_handler(&self) -> Option<Handler> {
-        self.main()?.static_handler
+    /// What `mp4` or `flv` has local files answered with.
+    pub(crate) fn media(&self) -> Option<Handler> {
+        self.media.map(|media| media.handler)
     }
 }
 

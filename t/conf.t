@@ -20,6 +20,12 @@ add_block_preprocessor(sub ($block) {
     $block->set_value(files_like => 'root/a.txt hello') if !defined $block->files_like;
 });
 
+# Is nginx built with a module that not every one has?
+sub nginx_with ($module) {
+    state $options = do { my $nginx = $ENV{TEST_NGINX_BINARY} // 'nginx'; `$nginx -V 2>&1` };
+    return $options =~ /--with-$module\b/;
+}
+
 run_tests();
 
 __DATA__
@@ -2449,3 +2455,40 @@ two servers use the state directory
 [201, 200]
 --- response_body_like eval
 [qr/^success/, qr/"stored":1.*"unreachable":1/]
+
+
+
+=== TEST 188: flv in a location nested in one with proxy_pass, without one - refused as any other
+--- skip_eval: 3: !main::nginx_with('http_flv_module')
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; proxy_pass http://children; location ~ \.flv$ { flv; } }
+--- must_die: 1
+--- error_log
+[emerg]
+repeat "proxy_pass"
+
+
+
+=== TEST 189: flv in a location that inherits filedist on - stored, with proxy_pass before it for the children too
+--- skip_eval: 9: !main::nginx_with('http_flv_module')
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    location / { flv; }
+    location /c/ { proxy_pass http://children; flv; }
+--- request eval
+["PUT /a.flv\nhello", "PUT /c/a.flv\nhello"]
+--- error_code eval
+[201, 201]
+--- response_body_like eval
+[qr/\Asuccess: .* stored: 5 bytes\n\z/, qr/\Asuccess: .* stored: 5 bytes\nerror: /]
+--- files_like
+root/a.flv hello
+root/c/a.flv hello

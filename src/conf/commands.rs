@@ -13,20 +13,23 @@ use ngx::ngx_string;
 
 use super::merge::{conf_result, refuse};
 use super::state;
-use super::{CatchUp, LocConf, MainConf, Page, PageConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
+use super::{CatchUp, LocConf, MainConf, Media, Page, PageConf, SrvConf, ACK_CHILDREN, ACK_LOCAL};
 use crate::nginx::{self, conf, Handler, LocationConf};
 
 // SAFETY: create_loc_conf() allocates this type.
 unsafe impl LocationConf for LocConf {}
 
 impl LocConf {
-    pub(super) fn main(&self) -> Option<&'static MainConf> {
-        // SAFETY: merge_loc_conf() set it; both live in the configuration's pool.
-        unsafe { self.main.as_ref() }
+    /// The location's content handler, or what it would be without `mp4` and `flv`.
+    pub(super) fn other_handler(&self, handler: Option<Handler>) -> Option<Handler> {
+        match (self.media, handler) {
+            (Some(media), Some(handler)) if media.handler == handler => media.before,
+            _ => handler,
+        }
     }
 
     pub(super) fn server(&self) -> Option<&'static SrvConf> {
-        // SAFETY: as in main(): claim_state() set it.
+        // SAFETY: claim_state() set it; both live in the configuration's pool.
         unsafe { self.server.as_ref() }
     }
 }
@@ -290,6 +293,24 @@ unsafe extern "C" fn set_catch_up(
     NGX_CONF_OK
 }
 
+/// `mp4` and `flv` of nginx: notes the handler, whatever the order of directives.
+unsafe extern "C" fn set_media(
+    cf: *mut ngx_conf_t,
+    cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx passes the three, with `cf` in a location, whose content handlers are for any of
+    // its requests.
+    unsafe {
+        let core = &mut *conf::core_location(cf);
+        let location = &mut *conf::location::<LocConf>(cf);
+        let before = location.other_handler(core.handler.map(|it| Handler::new(it)));
+        let failed = conf::set_as_before(cf, cmd, conf);
+        location.media = core.handler.map(|it| Media { handler: Handler::new(it), before });
+        failed
+    }
+}
+
 /// nginx calls this for the method that the upstream ends up with, before it merges locations.
 unsafe extern "C" fn init_fanout(
     cf: *mut ngx_conf_t,
@@ -342,7 +363,13 @@ unsafe extern "C" fn set_fanout(
 pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     if nginx::abi::bit_fields_match() {
         // SAFETY: as said above.
-        return match unsafe { nginx::variables::add(cf) } {
+        let added = unsafe {
+            // Neither setter uses its command.
+            nginx::variables::add(cf)
+                && conf::intercept(cf, c"ngx_http_mp4_module", b"mp4", set_media).is_ok()
+                && conf::intercept(cf, c"ngx_http_flv_module", b"flv", set_media).is_ok()
+        };
+        return match added {
             true => NGX_OK as ngx_int_t,
             false => NGX_ERROR as ngx_int_t,
         };
@@ -361,11 +388,7 @@ pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int
 pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: as said above.
     unsafe {
-        let main = &mut *conf::main::<MainConf>(cf);
-        match conf::static_handler(cf) {
-            Some(handler) => main.static_handler = Some(Handler::new(handler)),
-            None => return NGX_ERROR as ngx_int_t,
-        }
+        let main = &*conf::main::<MainConf>(cf);
         if state::check_roots(cf, main).is_err() {
             return NGX_ERROR as ngx_int_t;
         }

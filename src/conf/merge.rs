@@ -106,7 +106,6 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
         if child.name.is_unset() {
             child.name = parent.name;
         }
-        child.main = conf::main::<MainConf>(cf);
 
         if child.page.is_none() && (*conf::core_location(cf)).noname() != 0 && !said_here {
             // `if` and `limit_except` blocks are part of their location.
@@ -139,10 +138,11 @@ unsafe fn take_over(
     unsafe {
         let core = &mut *conf::core_location(cf);
         let proxy = &mut *conf::proxy(cf);
-        match core.handler {
+        let handler = core.handler.map(|it| Handler::new(it));
+        match child.other_handler(handler) {
             Some(next) if !proxy.upstream.is_null() => {
                 child.upstream = Some(children(cf, proxy.upstream)?);
-                child.next = Some(Handler::new(next));
+                child.next = Some(next);
             }
             Some(_) if said_here || conf::proxy_has_variables(cf) => {
                 let message = "\"filedist on\" needs a \"proxy_pass\" with the name of an \
@@ -160,6 +160,10 @@ unsafe fn take_over(
                 // `if` and `limit_except` blocks are part of their location.
                 child.next = parent.next;
                 child.upstream = parent.upstream;
+                // nginx goes on with the location's handler in an `if` block alone.
+                if core.lmt_excpt() == 0 {
+                    child.media = parent.media;
+                }
             }
             None if parent.next.is_some() && !said_here => {
                 let message = "\"filedist on\" is inherited here, \"proxy_pass\" is not: files of \

@@ -7,7 +7,7 @@ use crate::fanout::Via;
 use crate::nginx::{Handler, Headers, Level, Reply, Request, Status, DECLINED};
 use crate::store::{self, Target, Wanted};
 
-/// nginx's own handler serves what is here; what is not goes to `proxy_pass`, which asks the
+/// nginx's own handlers serve what is here; what is not goes to `proxy_pass`, which asks the
 /// children in turn. Directories are for nginx's index and autoindex.
 pub(super) fn handle(r: Request, conf: &LocConf) -> Status {
     let uri = r.uri();
@@ -17,11 +17,12 @@ pub(super) fn handle(r: Request, conf: &LocConf) -> Status {
     if let Some(version) = r.header("filedist-version") {
         return for_parent(r, conf, version);
     }
-    let (Some(next), Some(local)) = (conf.next(), conf.static_handler()) else { return DECLINED };
-    if uri.ends_with(b"/") {
-        return DECLINED;
+    let mut status = conf.media().map_or(DECLINED, |media| media.call(r));
+    let Some(next) = conf.next() else { return status };
+    if status == DECLINED && !uri.ends_with(b"/") {
+        status = r.serve_here();
     }
-    match local.call(r) {
+    match status {
         404 => ask_children(r, conf, next),
         status => status,
     }

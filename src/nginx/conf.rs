@@ -1,5 +1,6 @@
 //! nginx's configuration structures, while a configuration is read.
 
+use core::ffi::CStr;
 use core::ptr;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use ngx::ngx_string;
 
 use super::detached;
 use super::os;
+use super::pool::{self, OutOfMemory};
 use super::request::module_index;
 use super::thread;
 
@@ -81,6 +83,16 @@ impl Value {
         // SAFETY: as said above.
         u64::try_from(unsafe { ngx_parse_time(&mut self.0, 0) }).ok()
     }
+}
+
+/// This module's configuration of the location that is being read.
+///
+/// # Safety
+///
+/// As for [`context`], with `T` the type that create_loc_conf made.
+pub(crate) unsafe fn location<T>(cf: *mut ngx_conf_t) -> *mut T {
+    // SAFETY: the caller vouches for `cf`.
+    unsafe { slot((*context(cf)).loc_conf, module_index()) }
 }
 
 /// This module's server configuration.
@@ -294,28 +306,79 @@ extern "C" {
     fn ngx_http_filedist_proxy_sets_method(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     fn ngx_http_filedist_proxy_has_variables(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     static ngx_http_proxy_module: ngx_module_t;
-    static ngx_http_static_module: ngx_module_t;
 }
 
-/// nginx's content handler for files. Its module has no name for it; it is what the module adds
-/// to the content phase, so it is asked to do so once more and the addition is taken back.
+/// A directive's setter, as a table of commands has it.
+pub(crate) type Setter = unsafe extern "C" fn(
+    *mut ngx_conf_t,
+    *mut ngx_command_t,
+    *mut core::ffi::c_void,
+) -> *mut core::ffi::c_char;
+
+/// Has `set` called for the directive of a module in place of the module's own setter, which
+/// [`set_as_before`] calls; nothing where nginx has no such module. Only the configuration that is
+/// being read has it so: it gets a copy of the module's entry, and of its commands.
 ///
 /// # Safety
 ///
-/// nginx gave `cf` to a postconfiguration function.
-pub(crate) unsafe fn static_handler(cf: *mut ngx_conf_t) -> ngx_http_handler_pt {
-    // SAFETY: the phases' arrays exist when postconfiguration functions run, and hold handlers.
+/// nginx gave `cf` to a preconfiguration function; the module makes no use of the command's `post`.
+pub(crate) unsafe fn intercept(
+    cf: *mut ngx_conf_t,
+    module: &CStr,
+    directive: &[u8],
+    set: Setter,
+) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller vouches for `cf`. The cycle's list of modules, which is its own, ends with
+    // null and a table of commands with an empty name; entries have their indices by now. The copies
+    // last as long as the cycle.
     unsafe {
-        let core: *mut ngx_http_core_main_conf_t =
-            slot((*context(cf)).main_conf, *ptr::addr_of!(ngx_http_core_module.ctx_index));
-        let phase = ngx_http_phases_NGX_HTTP_CONTENT_PHASE as usize;
-        let handlers = ptr::addr_of_mut!((*core).phases[phase].handlers);
-        let before = (*handlers).nelts;
-        let module = ptr::addr_of!(ngx_http_static_module.ctx).read().cast::<ngx_http_module_t>();
-        (*module).postconfiguration.filter(|add| add(cf) == NGX_OK as ngx_int_t)?;
-        let added = (*handlers).elts.cast::<ngx_http_handler_pt>().add(before).read();
-        (*handlers).nelts = before;
-        added
+        let mut entry = (*(*cf).cycle).modules;
+        while !(*entry).is_null() && CStr::from_ptr((**entry).name) != module {
+            entry = entry.add(1);
+        }
+        if (*entry).is_null() || (**entry).commands.is_null() {
+            return Ok(());
+        }
+        let own = (**entry).commands;
+        let mut count = 0;
+        while (*own.add(count)).name.len != 0 {
+            count += 1;
+        }
+        let bytes = (count + 1) * size_of::<ngx_command_t>();
+        let commands = ngx_palloc((*cf).pool, bytes).cast::<ngx_command_t>();
+        let copy = pool::zeroed::<ngx_module_t>((*cf).pool)?.as_ptr();
+        if commands.is_null() {
+            return Err(OutOfMemory);
+        }
+        ptr::copy_nonoverlapping(own, commands, count + 1);
+        for index in 0..count {
+            let command = &mut *commands.add(index);
+            if command.name.as_bytes() == directive {
+                command.set = Some(set);
+                command.post = own.add(index).cast();
+            }
+        }
+        ptr::copy_nonoverlapping(*entry, copy, 1);
+        (*copy).commands = commands;
+        *entry = copy;
+    }
+    Ok(())
+}
+
+/// What the setter of an intercepted directive would have done; null if that went well.
+///
+/// # Safety
+///
+/// nginx gave all three to the setter that [`intercept`] put there.
+pub(crate) unsafe fn set_as_before(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut core::ffi::c_void,
+) -> *mut core::ffi::c_char {
+    // SAFETY: the caller vouches for the three; intercept() keeps the module's own command there.
+    unsafe {
+        let own = (*command).post.cast::<ngx_command_t>();
+        (*own).set.map_or(ptr::null_mut(), |set| set(cf, own, conf))
     }
 }
 
@@ -461,7 +524,7 @@ pub(crate) unsafe fn subdirectory(
     unsafe {
         let bytes = [(*parent).name.as_bytes(), b"/", name.as_bytes(), b"\0"].concat();
         let Some(text) = ngx_str_t::from_bytes((*cf).pool, &bytes) else { return ptr::null_mut() };
-        let Ok(path) = super::pool::zeroed::<ngx_path_t>((*cf).pool) else {
+        let Ok(path) = pool::zeroed::<ngx_path_t>((*cf).pool) else {
             return ptr::null_mut();
         };
         let mut path = path.as_ptr();

@@ -11,6 +11,12 @@ use super::request::{Request, Status};
 #[derive(Debug, Clone, Copy)]
 pub struct Handler(unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t);
 
+impl PartialEq for Handler {
+    fn eq(&self, other: &Handler) -> bool {
+        ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
 impl Handler {
     /// # Safety
     ///

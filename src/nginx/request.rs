@@ -87,6 +87,26 @@ impl Request {
         ptr::eq(self.raw().main, self.0.as_ptr())
     }
 
+    /// Has nginx's own content handlers (gzip_static, static and so on) answer, as after
+    /// [`DECLINED`], and gives their status. Only for content handlers that nginx has just called.
+    pub fn serve_here(self) -> Status {
+        // SAFETY: the request is alive. Its phase is that of content, whose handlers are the last
+        // ones in the array; an entry of nulls ends it.
+        unsafe {
+            let core = ptr::addr_of!(ngx_http_core_module.ctx_index).read();
+            let main = (*(*self.as_ptr()).main_conf.add(core)).cast::<ngx_http_core_main_conf_t>();
+            let mut phase = (*main).phase_engine.handlers.add(self.raw().phase_handler as usize);
+            while let Some(handler) = (*phase).handler {
+                let status = handler(self.as_ptr());
+                if status != DECLINED {
+                    return status;
+                }
+                phase = phase.add(1);
+            }
+        }
+        DECLINED
+    }
+
     /// The request's method.
     pub fn method(&self) -> Method {
         match self.raw().method as u32 {

@@ -25,7 +25,7 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
         return method_not_allowed(r, "GET, HEAD");
     }
     if !r.uri().ends_with(b"/") {
-        return conf.static_handler().map_or(500, |local| local.call(r));
+        return DECLINED;
     }
     let Ok((path, _)) = r.map_to_path() else { return 500 };
     let format = Query::new(r.args()).value("format");

@@ -11,7 +11,7 @@ use std::io;
 use crate::conf::{Child, LocConf, Site};
 use crate::escape;
 use crate::handlers::method_not_allowed;
-use crate::nginx::{self, Level, Method, Reply, Request, Status};
+use crate::nginx::{self, Level, Method, Reply, Request, Status, DECLINED};
 
 /// The content handler of a location with `filedist_missing`.
 pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
@@ -27,7 +27,7 @@ pub(super) fn serve(r: Request, conf: &'static LocConf) -> Status {
     if !r.uri().ends_with(b"/") {
         // wget follows links in HTML only.
         r.set_content_type("text/html");
-        return conf.static_handler().map_or(500, |local| local.call(r));
+        return DECLINED;
     }
     let Ok((path, root)) = r.map_to_path() else { return 500 };
     let is_top = path.get(root..).is_none_or(|below| below.iter().all(|&byte| byte == b'/'));
