@@ -38,8 +38,8 @@ demo: ## Build, start a root and two children on localhost:8080-8082, show what 
 demo-stop: ## End what `make demo` started
 	@demo/stop
 
-.PHONY: test check unittest test-stock test-reload test-vendored test-chaos
-test: check unittest test-stock test-reload test-vendored test-chaos ## All of the following six
+.PHONY: test check unittest test-stock test-reload test-vendored test-points test-chaos
+test: check unittest test-stock test-reload test-vendored test-points test-chaos ## All of the following seven
 
 check: ## Formatting, clippy, and where unsafe code may stand
 	@tools/require nginx build
@@ -64,10 +64,21 @@ test-vendored: ## The same, on nginx 1.28
 	@tools/build vendored
 	@tools/test-nginx vendored
 
+test-points: ## A node is killed at some of its system calls, and some fail: a sample of `make points`
+	@tools/require nginx build chaos
+	@tools/build
+	@tools/points short
+
 test-chaos: ## A tree of seven nodes that are killed, cut off and filled up for 15 seconds
 	@tools/require nginx build chaos
 	@tools/build
 	@tools/chaos short
+
+.PHONY: points
+points: ## A node is killed at each of its system calls, and each of them fails (chaos/README.md)
+	@tools/require nginx build chaos
+	@tools/build
+	@tools/points long
 
 .PHONY: chaos
 chaos: ## The same for half an hour, with ten seeds (chaos/README.md)
