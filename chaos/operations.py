@@ -198,13 +198,14 @@ class TakeOver(Operation):
     """A worker has died with changes in hand: one was published and one was not; a temporary file is left."""
 
     is_owed = True
-    worker = "1-00000001"
     before = {"/d/kept": b"kept"}
     after = {"/d/kept": b"kept", "/d/published": SMALL}
 
     def prepare(self, trio):
         super().prepare(trio)
         version = time.time_ns()
+        # No two workers have the same name.
+        self.worker = f"1-{version // 1000 % 2 ** 32:08x}"
         published = trio.root.file("/d/published")
         with open(published, "wb") as out:
             out.write(SMALL)

@@ -130,7 +130,7 @@ static enum action look(const char *call, const char *path)
         return NOTHING;
     if (!control->hit)
         control->hit = number;
-    if (control->action == KILL) {
+    if (control->action == KILL || (control->action == KILL_HALF && !strstr(call, "write"))) {
         control->armed = 0;
         kill(getpid(), SIGKILL);
     }

@@ -211,6 +211,20 @@ class Trio:
             process.wait()
         self.processes = []
 
+    def worker(self):
+        """The root's, if there is one."""
+        master = self.processes[-1].pid
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as text:
+            return text.read().split()[:1]
+
+    def wait_for_worker(self, former):
+        """Until there is another one."""
+        end = time.monotonic() + 10
+        while self.worker() in ([], former):
+            if time.monotonic() > end:
+                raise Broken("no new worker after 10 s")
+            time.sleep(0.01)
+
     def main_conf(self, name, *lines):
         return "\n".join([
             f"load_module {self.module};",
