@@ -309,14 +309,24 @@ pub(crate) fn left(directory: &Path) -> io::Result<Vec<Left>> {
 
 /// A worker whose name begins like this has a journal that it has not given up; those in `left` are
 /// none.
-pub(crate) fn is_live(directory: &Path, worker: &str, left: &[Left]) -> bool {
-    let Ok(entries) = fs::read_dir(directory) else { return true };
-    entries.flatten().any(|entry| {
+pub(crate) fn is_live(directory: &Path, worker: &str, left: &[Left]) -> io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
-        name.as_encoded_bytes().starts_with(worker.as_bytes())
-            && left.iter().all(|left| left.path != path)
-            && File::open(path).is_ok_and(|file| flock::is_held(&file))
-    })
+        if !name.as_encoded_bytes().starts_with(worker.as_bytes())
+            || left.iter().any(|left| left.path == path)
+        {
+            continue;
+        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        if !flock::try_exclusive(&file)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Left {
@@ -340,8 +350,11 @@ impl Left {
     }
 
     /// Removes the file, when what is open in it has been dealt with.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }
 

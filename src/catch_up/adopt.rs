@@ -1,8 +1,8 @@
 //! What a worker that was killed has left: intents in its journal, and temporary files.
 
-use std::fs::{self, ReadDir};
+use std::fs::{self, DirEntry, ReadDir};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::entry::INTERRUPTED;
@@ -19,6 +19,10 @@ const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Names that one job in a thread looks at.
 const STEP: usize = 2000;
+
+/// Between two walks, where something could not be read or removed: doubled from the first to the
+/// last.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
 
 /// Takes over from workers that have ended: each change that they had in hand becomes a line in
 /// the missing log of every child that may not have it.
@@ -39,8 +43,12 @@ pub(super) fn look(main: &'static MainConf, site: &'static Site) {
         }
         Err(error) => cannot("open", error),
     }
-    if !ended.is_empty() {
-        sweep(main, site, ended);
+    if ended.is_empty() {
+        return;
+    }
+    match dead(directory, &ended) {
+        Ok(workers) => sweep(main, site, ended, workers),
+        Err(error) => cannot("read", error),
     }
 }
 
@@ -82,26 +90,43 @@ fn children_of(site: &Site, intent: &Intent) -> Vec<&'static [u8]> {
         .collect()
 }
 
-/// Removes the temporary files of workers that have ended, in the background; then their journals,
-/// whose locks are held until then.
-fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>) {
+/// The workers whose journals they are, but for those that have given one up and live on.
+fn dead(journals: &Path, ended: &[Left]) -> io::Result<Vec<String>> {
+    let mut dead = Vec::new();
+    for left in ended {
+        let worker = worker_of(left.worker());
+        if !journal::is_live(journals, worker, ended)? {
+            dead.push(worker.to_owned());
+        }
+    }
+    Ok(dead)
+}
+
+/// Removes the temporary files of workers that have ended, in the background, again until none can
+/// be left; then their journals, whose locks are held until then.
+fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>, workers: Vec<String>) {
     let Some(server) = site.server().server() else { return };
     // What is not begun, or not finished, is begun again by the next worker that looks.
     _ = detached::start(server, b"", move |r| async move {
-        // A worker may give up a journal and live on.
         let journals = site.directories().journal;
-        let names: Vec<String> = ended
-            .iter()
-            .map(|left| worker_of(left.worker()).to_owned())
-            .filter(|name| !journal::is_live(journals, name, &ended))
-            .collect();
-        if let Err(error) = walk(r, main.roots().to_vec(), names).await {
-            r.log(Level::Error, format_args!("{error}"));
-        }
-        for left in ended {
-            _ = left.remove();
+        let alarm = Alarm::new(r);
+        let (mut pause, longest) = PAUSES;
+        loop {
+            let walked = walk(r, &alarm, main.roots().to_vec(), workers.clone()).await;
+            let Err(error) = walked.and_then(|()| remove(&ended, journals)) else { return };
+            let what = "removing what a worker has left that has ended";
+            r.log(Level::Error, format_args!("{what}: {error}; again in {} s", pause.as_secs()));
+            if worker::is_exiting() {
+                return;
+            }
+            alarm.sleep(pause).await;
+            pause = (pause * 2).min(longest);
         }
     });
+}
+
+fn remove(ended: &[Left], journals: &Path) -> Result<(), Error> {
+    ended.iter().try_for_each(Left::remove).map_err(Error::io("unlink", journals))
 }
 
 /// The worker whose journal has this name: `PID-TIME`, or `PID-TIME-N` for a further one.
@@ -109,13 +134,17 @@ fn worker_of(journal: &str) -> &str {
     journal.match_indices('-').nth(1).map_or(journal, |(end, _)| &journal[..end])
 }
 
-async fn walk(r: Request, roots: Vec<PathBuf>, workers: Vec<String>) -> Result<(), Error> {
-    let alarm = Alarm::new(r);
-    let mut walk = Walk { roots, workers, open: Vec::new() };
+async fn walk(
+    r: Request,
+    alarm: &Alarm,
+    roots: Vec<PathBuf>,
+    workers: Vec<String>,
+) -> Result<(), Error> {
+    let mut walk = Walk { roots, workers, open: Vec::new(), problem: None };
     loop {
         let (again, more) = lend(r, walk, Walk::step).await?;
-        if !more? {
-            return Ok(());
+        if !more {
+            return again.problem.map_or(Ok(()), Err);
         }
         walk = again;
         alarm.step_aside().await;
@@ -127,38 +156,61 @@ struct Walk {
     roots: Vec<PathBuf>,
     workers: Vec<String>,
     /// The directories from a root down to the present one.
-    open: Vec<ReadDir>,
+    open: Vec<(PathBuf, ReadDir)>,
+    /// The first thing that could not be done.
+    problem: Option<Error>,
 }
 
 impl Walk {
     /// Looks at some more names. False at the end.
-    fn step(&mut self) -> Result<bool, Error> {
+    fn step(&mut self) -> bool {
         for _ in 0..STEP {
-            let Some(directory) = self.open.last_mut() else {
-                let Some(root) = self.roots.pop() else { return Ok(false) };
+            let Some((path, directory)) = self.open.last_mut() else {
+                let Some(root) = self.roots.pop() else { return false };
                 self.enter(root);
                 continue;
             };
-            let Some(Ok(entry)) = directory.next() else {
-                self.open.pop();
-                continue;
-            };
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.enter(entry.path());
-            } else if self.is_left(entry.file_name().as_encoded_bytes()) {
-                let path = entry.path();
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    other => other.map_err(Error::io("unlink", &path))?,
+            match directory.next() {
+                None => drop(self.open.pop()),
+                Some(Err(error)) => {
+                    let error = Error::io("readdir", path)(error);
+                    self.problem.get_or_insert(error);
+                    self.open.pop();
                 }
+                Some(Ok(entry)) => self.look(&entry),
             }
         }
-        Ok(true)
+        true
     }
 
-    /// What cannot be read, or is gone by now, has nothing of ours in it.
-    fn enter(&mut self, directory: PathBuf) {
-        self.open.extend(fs::read_dir(directory));
+    fn look(&mut self, entry: &DirEntry) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            self.enter(entry.path());
+        } else if self.is_left(entry.file_name().as_encoded_bytes()) {
+            let path = entry.path();
+            self.note("unlink", &path, fs::remove_file(&path));
+        }
+    }
+
+    fn enter(&mut self, path: PathBuf) {
+        if let Some(directory) = self.note("opendir", &path, fs::read_dir(&path)) {
+            self.open.push((path, directory));
+        }
+    }
+
+    /// What is gone by now is as good as removed. A directory that this user may not read has nothing
+    /// of ours in it.
+    fn note<T>(&mut self, call: &'static str, path: &Path, done: io::Result<T>) -> Option<T> {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) {
+                    self.problem.get_or_insert(Error::io(call, path)(error));
+                }
+                None
+            }
+        }
     }
 
     fn is_left(&self, name: &[u8]) -> bool {
