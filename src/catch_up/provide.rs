@@ -5,11 +5,13 @@
 //! was put into the log last. Whoever does it has locked the file, and removes it at the end; after
 //! a crash the next worker that looks goes on.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::conf::{Child, Site};
 use crate::error::Error;
@@ -24,6 +26,11 @@ use crate::store::{self, lend, lend_idle};
 /// Files that one job in a thread puts into the log.
 const STEP: usize = 500;
 
+/// How long to wait before what could not be read is read again, at first; then twice as long. So often
+/// that it is half a minute in all: what is still unreadable then is left out, and told.
+const PAUSE: Duration = Duration::from_secs(1);
+const TRIES: u32 = 6;
+
 /// The reason of such entries.
 const PROVIDED: &str = "provided";
 
@@ -37,16 +44,40 @@ pub(crate) fn is_listed(reason: &str) -> bool {
 /// may have been delivered, and lost. May block on a disk.
 pub(crate) fn request(path: &Path, fsync: bool) -> io::Result<()> {
     let directory = lock(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
+    let draft = draft(path);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644).open(&new)?;
-    fs::rename(&new, path)?;
+    options.write(true).create(true).truncate(true).mode(0o644).open(&draft)?;
+    if let Err(error) = fs::rename(&draft, path) {
+        _ = fs::remove_file(&draft);
+        return Err(error);
+    }
     if fsync {
         directory.sync_all()?;
     }
     Ok(())
+}
+
+/// What a request is called before it has its name: for as long as its directory is locked.
+fn draft(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// Removes a draft that a killed worker has left. False if the directory is locked.
+fn tidy(path: &Path) -> io::Result<bool> {
+    let draft = draft(path);
+    if !draft.try_exists()? {
+        return Ok(true);
+    }
+    let directory = File::open(path.parent().unwrap_or(path))?;
+    if !flock::try_exclusive(&directory)? {
+        return Ok(false);
+    }
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
 }
 
 /// Has it ended, wherever it is, and then `work` done before anything more is listed.
@@ -86,6 +117,8 @@ pub(super) fn start(site: &'static Site, child: &'static Child) {
         if let Err(error) = provide(r, site, child, file).await {
             let name = String::from_utf8_lossy(child.name());
             r.log(Level::Error, format_args!("providing child \"{name}\" stopped: {error}"));
+            // What it was about to tell may be in the log.
+            child.leave();
         }
         // Once more after an error; else nothing is found.
         child.provide();
@@ -103,6 +136,9 @@ enum Found {
 
 /// The request, locked.
 fn open(path: &Path) -> io::Result<Found> {
+    if !tidy(path)? {
+        return Ok(Found::Taken);
+    }
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         other => other?,
@@ -121,11 +157,13 @@ async fn provide(
     file: File,
 ) -> Result<(), Error> {
     let name = child.name();
-    let areas = site.server().areas(|location| location.has_child(name));
+    let areas = || site.server().areas(|location| location.has_child(name));
     let (logs, path) = (site.directories().missing, site.provide(name));
-    let begun = store::blocking(r, move || Provide::new(areas, logs, name, path, file));
+    let all = areas();
+    let begun = store::blocking(r, move || Provide::new(all, logs, name, path, file));
     let mut provide = begun.await?;
     let alarm = Alarm::new(r);
+    let mut pause = PAUSE;
     loop {
         if worker::is_exiting() {
             return Ok(());
@@ -139,10 +177,15 @@ async fn provide(
             child.counts().provisioning.add(listed);
             super::appended(site, child, listed, bytes);
         }
-        if end {
-            break;
+        match end {
+            End::NotYet => alarm.step_aside().await,
+            End::Again => {
+                alarm.sleep(pause).await;
+                pause *= 2;
+                provide.begin_again(areas());
+            }
+            End::Reached => break,
         }
-        alarm.step_aside().await;
     }
     if let Some(problem) = provide.walk.problem() {
         let name = String::from_utf8_lossy(name);
@@ -153,6 +196,10 @@ async fn provide(
 
 struct Provide {
     walk: Walk,
+    /// Walks that are left.
+    tries: u32,
+    /// What was listed last before something could not be read, that may be read later.
+    after: Option<Vec<u8>>,
     logs: PathBuf,
     child: &'static [u8],
     path: PathBuf,
@@ -162,7 +209,14 @@ struct Provide {
 struct Listed {
     files: u64,
     bytes: u64,
-    end: bool,
+    end: End,
+}
+
+enum End {
+    NotYet,
+    /// There is a walk to come, from what could not be read on.
+    Again,
+    Reached,
 }
 
 impl Provide {
@@ -177,12 +231,26 @@ impl Provide {
         file.read_exact_at(&mut done, 0).map_err(Error::io("read", &path))?;
         // Torn by a crash it is not whole, and all begins anew.
         let after = done.strip_suffix(b"\n").and_then(escape::unpercent);
-        let walk = Walk::new(areas, b"/", after, logs.into());
-        Ok(Provide { walk, logs: logs.into(), child, path, file })
+        let walk = Walk::new(areas, b"/", after.clone(), logs.into());
+        Ok(Provide { walk, tries: TRIES - 1, after, logs: logs.into(), child, path, file })
+    }
+
+    fn begin_again(&mut self, areas: Arc<[Area]>) {
+        self.tries -= 1;
+        self.walk = Walk::new(areas, b"/", self.after.clone(), self.logs.clone());
     }
 
     fn find(&mut self) -> Result<index::Step, Error> {
-        self.walk.next(STEP).map_err(Error::io("read", &self.path))
+        let step = self.walk.next(STEP).map_err(Error::io("read", &self.path))?;
+        if !self.has_gap() {
+            self.after = step.files.last().map(|file| file.path.clone()).or(self.after.take());
+        }
+        Ok(step)
+    }
+
+    /// Something could not be read that may be read later.
+    fn has_gap(&self) -> bool {
+        self.walk.problem().is_some_and(|problem| problem.may_pass)
     }
 
     /// Puts files into the child's log, the last of all if this is the `end`.
@@ -190,7 +258,7 @@ impl Provide {
         let _lock = lock(&self.path).map_err(Error::io("lock", &self.path))?;
         let is_cancelled = self.file.metadata().is_ok_and(|it| it.nlink() == 0);
         if is_cancelled {
-            return Ok(Listed { files: 0, bytes: 0, end: true });
+            return Ok(Listed { files: 0, bytes: 0, end: End::Reached });
         }
         let time = fanout::now();
         let entries: Vec<Entry<'_>> = files
@@ -205,17 +273,26 @@ impl Provide {
             .collect();
         let log = || Error::io("write", &missing_log::directory(&self.logs, self.child));
         missing_log::append_all(&self.logs, self.child, time, &entries).map_err(log())?;
-        if end {
+        let end = match end {
+            true if self.has_gap() && self.tries > 0 => End::Again,
+            true => End::Reached,
+            false => End::NotYet,
+        };
+        match &self.after {
             // First what is listed, then that it is.
-            missing_log::sync(&self.logs, self.child, &time).map_err(log())?;
-            fs::remove_file(&self.path).map_err(Error::io("unlink", &self.path))?;
-        } else if let Some(last) = files.last() {
-            let text = escape::percent(&last.path) + "\n";
-            let write = || {
-                self.file.set_len(0)?;
-                self.file.write_all_at(text.as_bytes(), 0)
-            };
-            write().map_err(Error::io("write", &self.path))?;
+            _ if matches!(end, End::Reached) => {
+                missing_log::sync(&self.logs, self.child, &time).map_err(log())?;
+                fs::remove_file(&self.path).map_err(Error::io("unlink", &self.path))?;
+            }
+            Some(after) => {
+                let text = escape::percent(after) + "\n";
+                let write = || {
+                    self.file.set_len(0)?;
+                    self.file.write_all_at(text.as_bytes(), 0)
+                };
+                write().map_err(Error::io("write", &self.path))?;
+            }
+            None => {}
         }
         let bytes = files.iter().map(|file| file.size).sum();
         Ok(Listed { files: files.len() as u64, bytes, end })

@@ -39,9 +39,11 @@ impl SrvConf {
 }
 
 impl Location {
-    /// The directory is there, or should be.
+    /// The directory is there, or should be. Where that cannot be found out, a walk finds out that it
+    /// cannot, and tells.
     fn has(&self, directory: &Path) -> bool {
-        directory.exists() || !self.root.exists()
+        let has_none = matches!(directory.try_exists(), Ok(false));
+        !(has_none && matches!(self.root.try_exists(), Ok(true)))
     }
 
     /// Its files go to the child of that name.

@@ -16,6 +16,8 @@ pub(crate) struct Problem {
     pub(crate) path: Vec<u8>,
     /// Why, for the error log: it names the path on the disk.
     pub(crate) error: Error,
+    /// Another walk may read some of it.
+    pub(crate) may_pass: bool,
 }
 
 impl Problem {
@@ -27,11 +29,15 @@ impl Problem {
         file: &Path,
         error: io::Error,
     ) {
+        let may_pass = is_of_the_moment(&error);
         match problem {
-            Some(problem) => problem.count += 1,
+            Some(problem) => {
+                problem.count += 1;
+                problem.may_pass |= may_pass;
+            }
             None => {
                 let error = Error::io(call, file)(error);
-                *problem = Some(Problem { count: 1, path: path.to_vec(), error });
+                *problem = Some(Problem { count: 1, path: path.to_vec(), error, may_pass });
             }
         }
     }
@@ -40,7 +46,7 @@ impl Problem {
 impl fmt::Display for Problem {
     /// For everybody: one line, without a path of this machine.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { count, path, error } = self;
+        let Problem { count, path, error, .. } = self;
         write!(f, "cannot read {}", escape::percent(path))?;
         if let Error::Io { source, .. } = error {
             let text = source.to_string();
@@ -51,6 +57,14 @@ impl fmt::Display for Problem {
             _ => write!(f, ", and {} more", count - 1),
         }
     }
+}
+
+/// It may go better the next time: the machine is short of something, or its disk or network fails.
+fn is_of_the_moment(error: &io::Error) -> bool {
+    let error = error.raw_os_error().unwrap_or_default();
+    let short = [libc::EINTR, libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
+    let failing = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT];
+    short.contains(&error) || failing.contains(&error)
 }
 
 /// There is nothing: it has vanished, or it is a symbolic link that leads to nothing, or to itself.

@@ -38,10 +38,14 @@ async fn begin(
     child: &'static Child,
 ) -> Result<Reply, Error> {
     let (path, fsync) = (site.provide(child.name()), conf.fsync());
-    store::blocking(r, move || provide::request(&path, fsync).map_err(Error::io("open", &path)))
-        .await?;
+    let requested = store::blocking(r, move || {
+        provide::request(&path, fsync).map_err(Error::io("open", &path))
+    });
+    let requested = requested.await;
+    // Also after an error: it may be requested all the same, or a draft may be left.
     child.provide();
     site.hurry();
+    requested?;
     let name = String::from_utf8_lossy(child.name());
     Ok(Reply::text(202, &format!("everything is being put into the missing log of {name}")))
 }
