@@ -107,11 +107,21 @@ impl ChildCounts {
         _ = self.contact.compare_exchange(0, now, Relaxed, Relaxed);
     }
 
-    /// True for one of those who ask, when nobody has heard of it for `longest` milliseconds.
-    pub(crate) fn is_out_of_touch(&self, longest: u64, now: u64) -> bool {
+    /// True for one of those who call this, who is to ask the child, when nobody has heard of it for
+    /// `longest` milliseconds.
+    pub(crate) fn claim_probe(&self, longest: u64, now: u64) -> bool {
         let contact = self.contact.load(Relaxed);
         contact.saturating_add(longest) <= now
             && self.contact.compare_exchange(contact, now, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Since when the child does not answer, if it did not when it was last asked. None also for one
+    /// of those who call this `longest` milliseconds after that: who finds out whether it is back.
+    pub(crate) fn unreachable_since(&self, longest: u64, now: u64) -> Option<u64> {
+        match self.is_up() {
+            Some((false, since)) if !self.claim_probe(longest, now) => Some(since),
+            _ => None,
+        }
     }
 
     pub(crate) fn last_delivery(&self) -> Option<u64> {
@@ -428,9 +438,9 @@ mod tests {
     fn one_of_those_who_ask_gets_in_touch() {
         let child = ChildCounts::default();
         child.answered(100);
-        assert!(!child.is_out_of_touch(10, 109));
-        assert!(child.is_out_of_touch(10, 110));
-        assert!(!child.is_out_of_touch(10, 110), "somebody does");
+        assert!(!child.claim_probe(10, 109));
+        assert!(child.claim_probe(10, 110));
+        assert!(!child.claim_probe(10, 110), "somebody does");
         assert_eq!(child.is_up(), Some((true, 100)));
     }
 

@@ -33,8 +33,8 @@ pub(crate) enum Error {
     Version(&'static str),
     /// Content-MD5 is no MD5 sum, or not that of the body.
     Digest(&'static str),
-    /// Filedist-Via names this node.
-    Loop,
+    /// Filedist-Via (the second one) names this node.
+    Loop(String, String),
     /// The body ended early, was too large, or took too long: nginx's status.
     Body(u16),
     /// A system call failed.
@@ -70,7 +70,7 @@ impl Error {
             Error::LengthRequired => 411,
             Error::ContentRange => 501,
             Error::UnexpectedBody => 415,
-            Error::Loop => 508,
+            Error::Loop(..) => 508,
             Error::Body(status) => *status,
             Error::Io { source, .. } => match source.raw_os_error() {
                 Some(libc::ENOSPC | libc::EDQUOT) => 507,
@@ -90,7 +90,7 @@ impl Error {
     pub(crate) fn severity(&self) -> Severity {
         match self {
             Error::Io { .. } if !matches!(self.status(), 400 | 409) => Severity::Error,
-            Error::Unsynced(_) | Error::Internal(_) | Error::Loop => Severity::Error,
+            Error::Unsynced(_) | Error::Internal(_) | Error::Loop(..) => Severity::Error,
             _ => Severity::Info,
         }
     }
@@ -132,7 +132,13 @@ impl fmt::Display for Error {
             Error::ContentRange => "PUT takes whole files, no ranges",
             Error::UnexpectedBody => "DELETE takes no body",
             Error::Version(text) | Error::Digest(text) | Error::Internal(text) => text,
-            Error::Loop => "the children form a loop: this node has passed the change on already",
+            Error::Loop(node, via) => {
+                return write!(
+                    f,
+                    "\"{node}\" is in Filedist-Via \"{via}\" already: two nodes have this \
+                     filedist_name, or the children form a loop"
+                );
+            }
             Error::Body(408) => "the body took too long",
             Error::Body(413) => "the body is too large",
             Error::Body(_) => "the body ended early or is malformed",

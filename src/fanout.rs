@@ -12,10 +12,11 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use change::{Change, Verb, Via};
-use delivery::Delivery;
 pub(crate) use delivery::End;
+use delivery::{not_reachable, Delivery};
 
 use crate::conf::{LocConf, Site};
+use crate::counters::Failure;
 use crate::error::Error;
 use crate::journal::Open;
 use crate::missing_log;
@@ -52,7 +53,8 @@ impl Fanout {
                 deliveries = children.map(Delivery::queued).collect();
             } else {
                 let headers = change_headers(r, change);
-                let start = |child| Delivery::start(r, child, ask, headers.as_ref());
+                let site = conf.site();
+                let start = |child| Delivery::start(r, site, child, ask, headers.as_ref());
                 deliveries = children.map(start).collect();
                 r.poll_again();
             }
@@ -149,16 +151,24 @@ impl Fanout {
                     all = false;
                     continue;
                 }
-                Some(End::Failed(_, reason)) if to_log => Some(reason.clone()),
+                Some(End::Failed(failure, reason)) if to_log => {
+                    Some((*failure == Failure::Refused, reason.clone()))
+                }
                 Some(End::Queued) if to_log => {
                     queued = true;
-                    Some("queued".into())
+                    Some((false, "queued".into()))
+                }
+                Some(End::Unreachable(since)) if to_log => {
+                    Some((false, format!("queued ({})", not_reachable(*since))))
                 }
                 Some(_) => None,
             };
             let Some(site) = self.site else { continue };
-            if let Some(reason) = reason {
+            if let Some((is_refused, reason)) = reason {
                 delivery.recorded = true;
+                if is_refused && site.child(name).is_some_and(|child| child.take_refusal(&reason)) {
+                    tell_refusal(&self.r, &self.change, name, &reason);
+                }
                 let time = now();
                 self.unsynced.push((name, time));
                 self.failed |= !log_missing(&self.r, site, &self.change, name, &reason, time);
@@ -228,7 +238,7 @@ pub(crate) async fn ask(
     let headers = change_headers(r, change)?;
     let alarm = Alarm::lasting(r);
     alarm.set(SECOND);
-    let asked = Guard(Subrequest::start(r, child, ask, &headers, true).ok()?);
+    let asked = Guard(Subrequest::start(r, child, ask, &headers).ok()?);
     poll_fn(|_| {
         if alarm.went_off() {
             if worker::time_is_up() {
@@ -337,6 +347,26 @@ fn log_missing(
         ),
     );
     false
+}
+
+/// Tells the operator why a child has not taken a change.
+fn tell_refusal(r: &Request, change: &Change, child: &[u8], reason: &str) {
+    let hint = match reason {
+        // nginx there has said so itself.
+        "401" | "403" => ": its access rules do not let this node in",
+        "405" => ": no location with \"filedist on\" takes it there",
+        "413" => ": \"client_max_body_size\" is too small there",
+        _ => "",
+    };
+    r.log(
+        Level::Error,
+        format_args!(
+            "child \"{}\" refuses {} \"{}\": {reason}{hint}",
+            String::from_utf8_lossy(child),
+            change.verb.method(),
+            String::from_utf8_lossy(&change.path),
+        ),
+    );
 }
 
 /// The time of an entry of a missing log.

@@ -73,8 +73,9 @@ fn count(change: &Change, outcome: &Outcome) {
                 &counts.stored
             }
             Outcome::Deleted | Outcome::Absent => &counts.deleted,
-            Outcome::Superseded | Outcome::Unchanged | Outcome::Queued => &counts.superseded,
-            Outcome::Failed(..) => &counts.failed,
+            Outcome::Superseded | Outcome::Unchanged => &counts.superseded,
+            // The last two are of children.
+            Outcome::Failed(..) | Outcome::Queued | Outcome::Unreachable(_) => &counts.failed,
         };
         one.fetch_add(1, Relaxed);
     }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::flock;
 
 pub(crate) use append::{append, append_all, sync};
-pub(crate) use entry::{Entry, Missed};
+pub(crate) use entry::{timestamp, Entry, Missed};
 pub(crate) use reader::{Batch, Place, Reader};
 pub(crate) use tidy::Tidy;
 

@@ -12,6 +12,9 @@ use crate::escape;
 /// memory page.
 pub(crate) const BETWEEN_NODES: usize = 3072;
 
+/// The most bytes of a child's own words.
+const WORDS: usize = 200;
+
 /// What became of a change at one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -29,6 +32,8 @@ pub(crate) enum Outcome {
     Failed(&'static str, String),
     /// The child gets it later.
     Queued,
+    /// The child gets it later: why it was not asked now.
+    Unreachable(String),
 }
 
 impl Outcome {
@@ -41,7 +46,7 @@ impl Outcome {
             Outcome::Deleted => "deleted",
             Outcome::Absent => "absent",
             Outcome::Failed(..) => "failed",
-            Outcome::Queued => "queued",
+            Outcome::Queued | Outcome::Unreachable(_) => "queued",
         }
     }
 }
@@ -114,6 +119,26 @@ impl Form {
         valid.then_some(answer)
     }
 
+    /// What a child that has refused a change says of it in brackets, behind the status.
+    pub(crate) fn words(self, receipt: &str) -> Option<String> {
+        let own = receipt.lines().next()?;
+        let reason = match self {
+            Form::Text => own.split_once(" failed to ")?.1.split_once(": ")?.1.to_owned(),
+            Form::Json => {
+                let receipt: serde_json::Value = serde_json::from_str(receipt).ok()?;
+                receipt.get("reason")?.as_str()?.to_owned()
+            }
+        };
+        let words = reason.split_once(" (")?.1.strip_suffix(')')?;
+        let plain = |c: char| match c {
+            '(' => '[',
+            ')' => ']',
+            ' '..='~' => c,
+            _ => '?',
+        };
+        Some(words.chars().map(plain).take(WORDS).collect())
+    }
+
     /// A child's receipt says that it had the change, or a newer one, before.
     pub(crate) fn is_moot(self, receipt: &str) -> bool {
         let own = receipt.lines().next().unwrap_or_default();
@@ -182,7 +207,10 @@ impl Receipt<'_> {
         let mut budget = Budget::new(limit, text.len() + 2);
         let mut first = true;
         for failed in [true, false] {
-            let is_failure = |child: &&String| child.contains("\"outcome\":\"failed\"");
+            let is_failure = |child: &&String| {
+                child.contains("\"outcome\":\"failed\"")
+                    || child.contains("\"outcome\":\"queued\",\"reason\"")
+            };
             for child in children.iter().filter(|child| is_failure(child) == failed) {
                 if budget.takes(child.len() + 1, failed, 1) {
                     if !first {
@@ -276,6 +304,7 @@ impl Line<'_> {
             Outcome::Failed(verb, reason) => {
                 format!("error: {node}{path} failed to {verb}: {reason}\n")
             }
+            Outcome::Unreachable(reason) => format!("error: {node}{path} queued: {reason}\n"),
         }
     }
 
@@ -289,7 +318,7 @@ impl Line<'_> {
         );
         match &self.outcome {
             Outcome::Stored(bytes) => _ = write!(text, ",\"bytes\":{bytes}"),
-            Outcome::Failed(_, reason) => {
+            Outcome::Failed(_, reason) | Outcome::Unreachable(reason) => {
                 _ = write!(text, ",\"reason\":\"{}\"", escape::json(reason.as_bytes()));
             }
             _ => {}
@@ -469,6 +498,32 @@ mod tests {
         assert!(text.len() <= BETWEEN_NODES, "{}", text.len());
         assert!(is_json_object(&text));
         assert!(text.contains("\"omitted\":{\"failed\":"));
+    }
+
+    #[test]
+    fn a_child_that_is_not_asked_is_an_error_and_queued() {
+        let why = "not reachable since 2026-11-22T11:24:05Z";
+        let child = || Child::Line(line("c", Outcome::Unreachable(why.into())));
+        let text = receipt(vec![child()]).text(None);
+        assert!(text.ends_with(&format!("error: c/a/b.mp3 queued: {why}\n")), "{text}");
+        let json = receipt(vec![child()]).json(None);
+        assert!(json.contains(&format!("\"outcome\":\"queued\",\"reason\":\"{why}\"")), "{json}");
+    }
+
+    #[test]
+    fn the_words_of_a_child_are_found() {
+        let words = "507 (no space (left) on this node)";
+        let own = || line("c", Outcome::Failed("store", words.into()));
+        for form in [Form::Text, Form::Json] {
+            let refusal = Receipt { own: own(), version: None, children: vec![] };
+            let text = String::from_utf8(refusal.render(form, None)).unwrap();
+            assert_eq!(form.words(&text).as_deref(), Some("no space [left] on this node"));
+            let stored = String::from_utf8(receipt(vec![]).render(form, None)).unwrap();
+            assert_eq!(form.words(&stored), None);
+        }
+        for text in ["", "error: c failed to store: 507\n", "error: c failed to store: 5 (a\n"] {
+            assert_eq!(Form::Text.words(text), None);
+        }
     }
 
     #[test]

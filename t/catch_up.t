@@ -1135,3 +1135,32 @@ seed_log("127.0.0.1:$ENV{TEST_NGINX_C1}", entry('PUT', '/d/evicted', $main::old)
 --- after
 ok(poll_until(sub { 1 == entries() }, 8), 'one is delivered');
 is_deeply([names($_)], [], $_) for 'root', 'root/d';
+
+
+
+=== TEST 71: a child that was away, three workers - all of them ask it as soon as it has answered
+--- http_config eval: main::upstream('127.0.0.1:$TEST_NGINX_L', '127.0.0.1:$TEST_NGINX_S') . main::leaf('c1')
+--- after
+child($ENV{TEST_NGINX_S});
+like(ask('PUT', "/away$_", 'x'), qr/^error: \Q$main::l\E\/away$_ (?:failed to store: 502|queued: not reachable since \d{4}-\d\d-\d\dT[\d:]{8}Z)$/m, "PUT $_ is in the log") for 1 .. 12;
+ok((grep / queued \(not reachable since \S+\)<br>/, entries($main::l)) > 0, 'not all of them were tried');
+relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1});
+ok(is_drained(), 'nothing is missing');
+like(ask('PUT', "/back$_", 'x'), qr/^success: c1\/back$_ stored/m, "PUT $_ reaches the child") for 1 .. 12;
+
+
+
+=== TEST 72: a child that refuses - its own words are in receipt, missing log and error log
+--- config eval: main::node('', 'filedist_catch_up off;')
+--- error_log eval: [qr/child "127\.0\.0\.1:\d+" refuses PUT "\/a": 507 \(no space left on this node\)/]
+--- after
+my $words = "error: s/a failed to store: 507 (no space left on this node)\n";
+my $json  = qq({"node":"s","path":"/a","outcome":"failed","reason":"507 (no space left on this node)","children":[]}\n);
+child($ENV{TEST_NGINX_S}, sub ($r) {
+    my $said = $r->{head} =~ /^Accept: application.json/mi ? $json : $words;
+    return "HTTP/1.1 507 Insufficient Storage\r\nContent-Length: " . length($said) . "\r\n\r\n$said";
+});
+like(ask('PUT', '/a', 'x'), qr/^error: \Q$main::s\E\/a failed to store: 507 \(no space left on this node\)$/m, 'receipt');
+like(ask('PUT', '/a', 'y', 'Accept: application/json'), qr/"reason":"507 \(no space left on this node\)"/, 'JSON');
+like($_, qr/ 507 \(no space left on this node\)<br>\n\z/, 'missing log') for entries();
+is(scalar entries(), 2, 'both');

@@ -89,9 +89,9 @@ for my $who (sort keys %ahead) {
 }
 # When they are right again: as if nothing could be changed.
 for my $who (qw(all root some)) {
-    like(ask('PUT', "/$who/put", 'new'), qr{^error: \S+/put failed to store: 400$}m, "PUT of what is ahead, $who");
-    like(ask('DELETE', "/$who/delete"), qr{^error: \S+/delete failed to delete: 400$}m, "DELETE, $who");
-    like(ask('PUT', "/$who/gone", 'new'), qr{^error: \S+/gone failed to store: 400$}m, "PUT of what was deleted, $who");
+    like(ask('PUT', "/$who/put", 'new'), qr{^error: \S+/put failed to store: 400 \(Filedist-Version is more than 5 minutes ahead: check the clocks[^\n]*\)$}m, "PUT of what is ahead, $who");
+    like(ask('DELETE', "/$who/delete"), qr{^error: \S+/delete failed to delete: 400 \(Filedist-Version is more than 5 minutes ahead: check the clocks[^\n]*\)$}m, "DELETE, $who");
+    like(ask('PUT', "/$who/gone", 'new'), qr{^error: \S+/gone failed to store: 400 \(Filedist-Version is more than 5 minutes ahead: check the clocks[^\n]*\)$}m, "PUT of what was deleted, $who");
 }
 like(ask('PUT', '/child/left', 'new'), qr{^success: c1/child/left superseded}m, 'PUT of what a child alone has ahead');
 # That of a directory: it leaves no tombstone.

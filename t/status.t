@@ -1224,3 +1224,29 @@ is($child->{missing}{entries}, 1, 'what it lacks');
 my ($tree) = tree(3000);
 is($tree->{children}[0]{no_answer}, '502', 'and is not asked');
 is($tree->{children}[1]{no_answer}, '404', 'the other one is');
+
+
+
+=== TEST 71: a child that hangs - is down when it has not answered a status
+--- http_config eval: main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_T')
+--- after
+child($ENV{TEST_NGINX_S}, sub ($r) { sleep 20 if -e data_dir() . '/hang'; undef });
+child($ENV{TEST_NGINX_T});
+ask('PUT', '/a', 'x');
+ok(child_status($main::s)->{up}, 'it is up');
+write_data('hang', '');
+like(ask('GET', '/__status__/?tree&format=json', undef, 'Filedist-Wait: 1100'), qr/"no_answer":"timeout"/, 'no answer');
+ok(!child_status($main::s)->{up}, 'it is down');
+ok(child_status($main::t)->{up}, 'the other one is not');
+
+
+
+=== TEST 72: a child that hangs - is down when it has been asked whether it is there
+--- http_config eval: main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NGINX_T')
+--- config eval: main::node('', 'filedist_catch_up on;')
+--- after
+child($ENV{TEST_NGINX_S}, sub ($r) { sleep 40 if $r->{method} eq 'HEAD'; undef });
+child($ENV{TEST_NGINX_T});
+ask('PUT', '/a', 'x');
+ok(child_status($main::s)->{up}, 'it is up');
+ok(until_status($main::s, sub ($c) { !$c->{up} }, 19), 'it is down');

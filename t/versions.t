@@ -531,9 +531,9 @@ old
 --- error_code eval
 [(508) x 5]
 --- response_body_like eval
-[(qr/^error: root\S+ failed to (?:store|delete): 508 \(the children form a loop: this node has passed the change on already\)$/) x 5]
+[(qr/^error: root\S+ failed to (?:store|delete): 508 \("root" is in Filedist-Via "[^"]*root[^"]*" already: two nodes have this filedist_name, or the children form a loop\)$/) x 5]
 --- wait_for_log eval
-[qr/\[error\] .*the children form a loop/]
+[qr/\[error\] .*two nodes have this filedist_name, or the children form a loop/]
 --- files_like
 root/a.txt /^old$/
 --- no_files

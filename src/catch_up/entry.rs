@@ -254,7 +254,7 @@ impl Entry<'_> {
         match end {
             End::Failed(_, reason) if !from_child => Away(reason),
             End::Failed(_, reason) => Refused(reason),
-            End::Delivered(_) | End::Queued => Done(bytes),
+            End::Delivered(_) | End::Queued | End::Unreachable(_) => Done(bytes),
         }
     }
 

@@ -9,6 +9,8 @@ use crate::nginx::{detached, worker, Ask, Child};
 
 /// How long nobody has.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long it has for its answer. One that hangs is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the children for which it is time, each in a request of its own.
 pub(super) fn start(site: &'static Site) {
@@ -16,9 +18,7 @@ pub(super) fn start(site: &'static Site) {
     for location in site.server().locations() {
         for peer in location.upstream.map(|upstream| upstream.children()).unwrap_or_default() {
             let Some(child) = site.child(peer.name()) else { continue };
-            if !child.probing.get()
-                && child.counts().is_out_of_touch(SILENCE.as_millis() as u64, now)
-            {
+            if !child.probing.get() && child.counts().claim_probe(SILENCE.as_millis() as u64, now) {
                 ask(site, &location.prefix, child, peer);
             }
         }
@@ -34,9 +34,16 @@ fn ask(site: &'static Site, path: &[u8], child: &'static conf::Child, peer: Chil
     let Some(turn) = Turn::take(&child.probing) else { return };
     _ = detached::start(server, path, move |r| async move {
         let change = Change::again(&r, r.conf(), Verb::Store, 0);
-        let same = || fanout::Pace::Same;
-        // What comes of it is noted there.
-        _ = fanout::ask(r, &peer, &change, &Ask::Head, same).await;
+        let end = worker::now() + PATIENCE.as_millis() as u64;
+        let patient = || match worker::now() < end {
+            true => fanout::Pace::Same,
+            false => fanout::Pace::GiveUp,
+        };
+        // An answer is noted there.
+        let answer = fanout::ask(r, &peer, &change, &Ask::Head, patient).await;
+        if answer.is_none() && worker::now() >= end {
+            fanout::note(site, child.name(), false);
+        }
         drop(turn);
     });
 }

@@ -1,6 +1,6 @@
 //! Where a child of a server stands, as all workers know it (zone.rs), and as this one does.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ pub(crate) struct Child {
     pub(crate) skip: Cell<u64>,
     /// This worker compares its files now.
     pub(crate) comparing: Cell<bool>,
+    /// Since when it was up when this worker last cleared nginx's count of its failures.
+    welcomed: Cell<u64>,
+    /// The refusal that the error log had last, and when.
+    refusal: RefCell<(String, u64)>,
 }
 
 /// While it is there, this worker does for a child what it does once at a time.
@@ -52,6 +56,8 @@ impl Child {
             probing: Cell::new(false),
             skip: Cell::new(0),
             comparing: Cell::new(false),
+            welcomed: Cell::new(0),
+            refusal: RefCell::default(),
         }
     }
 
@@ -113,6 +119,29 @@ impl Child {
             self.state.due.store(0, Relaxed);
         }
         is_back
+    }
+
+    /// Whether it has come back since this was last asked: nginx, which counts the failures in each
+    /// worker, does not know that yet.
+    pub(super) fn take_return(&self) -> bool {
+        match self.state.counts.is_up() {
+            Some((true, since)) => self.welcomed.replace(since) != since,
+            _ => false,
+        }
+    }
+
+    /// Whether the error log is to have this refusal: it is another one than the last, or a minute has
+    /// gone.
+    pub(crate) fn take_refusal(&self, reason: &str) -> bool {
+        const OFTEN: u64 = 60_000;
+
+        let now = worker::now();
+        let mut last = self.refusal.borrow_mut();
+        let is_news = last.0 != reason || last.1.saturating_add(OFTEN) <= now;
+        if is_news {
+            *last = (reason.to_owned(), now);
+        }
+        is_news
     }
 
     /// What is counted of it.

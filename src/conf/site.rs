@@ -11,7 +11,7 @@ use crate::counters::{Changing, NodeCounts};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::missing_log::{self, Entry};
-use crate::nginx::worker;
+use crate::nginx::{worker, Upstream};
 use crate::store::Tombstones;
 
 pub(crate) struct Site {
@@ -171,6 +171,18 @@ impl Site {
         if let Some(clock) = self.server.main().and_then(|main| main.clock()) {
             clock.hurry();
         }
+    }
+
+    /// Has nginx ask those of the children again that have come back: it counts failures in each worker,
+    /// and this one may not have heard of it.
+    pub(crate) fn welcome_back(&self, upstream: Upstream) {
+        let mut back = self.children().filter(|child| child.take_return()).peekable();
+        if back.peek().is_none() {
+            return;
+        }
+        let names: Vec<&[u8]> = back.map(Child::name).collect();
+        let peers = upstream.children().into_iter();
+        peers.filter(|peer| names.contains(&peer.name())).for_each(|peer| peer.clear_fails());
     }
 
     /// A child has answered, whatever it said: if it was away, it is back.

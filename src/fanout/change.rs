@@ -110,7 +110,7 @@ impl Change {
     /// Refuses a change that has been here before.
     pub(crate) fn check_loop(&self) -> Result<(), Error> {
         match self.via.names(&self.node) {
-            true => Err(Error::Loop),
+            true => Err(self.via.loop_at(&self.node)),
             false => Ok(()),
         }
     }
@@ -139,6 +139,15 @@ impl Via {
     pub(crate) fn names(&self, node: &[u8]) -> bool {
         let via = self.0.as_deref().unwrap_or_default();
         via.split(|&byte| byte == b',').any(|name| name.trim_ascii() == node)
+    }
+
+    /// What is wrong with a request that has.
+    pub(crate) fn loop_at(&self, node: &[u8]) -> Error {
+        let shown = |name: &[u8]| {
+            let plain = |&byte: &u8| if matches!(byte, b' '..=b'~') { byte.into() } else { '?' };
+            name.iter().take(200).map(plain).collect()
+        };
+        Error::Loop(shown(node), shown(self.0.as_deref().unwrap_or_default()))
     }
 
     /// The value for the next nodes.

@@ -1,11 +1,13 @@
 //! One change to one child.
 
 use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use super::change::{Change, Verb};
-use crate::conf;
+use crate::conf::{self, Site};
 use crate::counters::Failure;
-use crate::nginx::{Answer, Ask, Child, Headers, Request, Subrequest};
+use crate::missing_log;
+use crate::nginx::{self, worker, Answer, Ask, Child, Headers, Request, Subrequest};
 use crate::receipt::{self, Line, Outcome};
 
 pub(super) struct Delivery {
@@ -26,19 +28,26 @@ pub(crate) enum End {
     Delivered(Option<String>),
     /// It has not, and why.
     Failed(Failure, String),
-    /// It was not asked: that is left to catch-up.
+    /// It was not asked (`filedist_ack local`): that is left to catch-up.
     Queued,
+    /// It was not asked, since it has not answered since then (milliseconds since 1970): that is left to
+    /// catch-up.
+    Unreachable(u64),
 }
 
 impl Delivery {
     /// Without `headers`, and without memory for a subrequest, the delivery has failed.
     pub(super) fn start(
         r: Request,
+        site: Option<&Site>,
         child: Child,
         ask: &Ask,
         headers: Option<&Headers>,
     ) -> Delivery {
-        let start = |headers| Subrequest::start(r, &child, ask, headers, false).ok();
+        if let Some(since) = site.and_then(|site| unreachable_since(site, &child)) {
+            return Delivery::ended(child, End::Unreachable(since));
+        }
+        let start = |headers| Subrequest::start(r, &child, ask, headers).ok();
         let subrequest = headers.and_then(start);
         let end = subrequest.is_none().then(|| End::Failed(Failure::Interrupted, "500".into()));
         Delivery { child, subrequest, end, answered: false, counted: false, recorded: false }
@@ -46,8 +55,18 @@ impl Delivery {
 
     /// One that is left to catch-up.
     pub(super) fn queued(child: Child) -> Delivery {
-        let end = Some(End::Queued);
-        Delivery { child, subrequest: None, end, answered: false, counted: false, recorded: false }
+        Delivery::ended(child, End::Queued)
+    }
+
+    fn ended(child: Child, end: End) -> Delivery {
+        Delivery {
+            child,
+            subrequest: None,
+            end: Some(end),
+            answered: false,
+            counted: false,
+            recorded: false,
+        }
     }
 
     pub(super) fn wake(&self) {
@@ -84,9 +103,9 @@ impl Delivery {
         matches!(self.end, Some(End::Delivered(_)))
     }
 
-    /// It was asked, and has not got it.
+    /// It has not got it, and should have.
     pub(super) fn has_failed(&self) -> bool {
-        matches!(self.end, Some(End::Failed(..)))
+        matches!(self.end, Some(End::Failed(..) | End::Unreachable(_)))
     }
 
     /// Closes it if it is under way.
@@ -106,6 +125,7 @@ impl Delivery {
             Some(End::Delivered(None)) => Outcome::Stored(self.length()),
             Some(End::Failed(_, reason)) => Outcome::Failed(verb.text(), reason.clone()),
             Some(End::Queued) => Outcome::Queued,
+            Some(End::Unreachable(since)) => Outcome::Unreachable(not_reachable(*since)),
             None => Outcome::Failed(verb.text(), String::new()),
         };
         receipt::Child::Line(Line { node: self.child.name(), path: &change.path, outcome })
@@ -114,6 +134,18 @@ impl Delivery {
     fn length(&self) -> u64 {
         self.subrequest.as_ref().map_or(0, |subrequest| subrequest.length())
     }
+}
+
+/// Since when the child, which is not to be asked now, has not answered.
+fn unreachable_since(site: &Site, child: &Child) -> Option<u64> {
+    let longest = child.fail_timeout()?.as_millis() as u64;
+    site.child(child.name())?.counts().unreachable_since(longest, worker::time())
+}
+
+/// Says why a child was not asked.
+pub(super) fn not_reachable(since: u64) -> String {
+    let time = nginx::utc(SystemTime::UNIX_EPOCH + Duration::from_millis(since));
+    format!("not reachable since {}", missing_log::timestamp(&time))
 }
 
 impl End {
@@ -132,7 +164,14 @@ impl End {
             // A child without the file has got the DELETE.
             (404, Verb::Delete, true) => End::Delivered(change.form.receipt(answer.body)),
             (504, _, false) => End::Failed(Failure::Timeout, "timeout".into()),
-            (status, _, true) => End::Failed(Failure::Refused, status.to_string()),
+            (status, _, true) => {
+                let words = change.form.receipt(answer.body).and_then(|it| change.form.words(&it));
+                let reason = match words {
+                    Some(words) => format!("{status} ({words})"),
+                    None => status.to_string(),
+                };
+                End::Failed(Failure::Refused, reason)
+            }
             (status, _, false) => End::Failed(Failure::Unreachable, status.to_string()),
         }
     }
@@ -142,7 +181,7 @@ impl End {
         match self {
             End::Delivered(_) => child.counts().delivered(bytes, now),
             End::Failed(failure, _) => child.counts().failed(*failure, now),
-            End::Queued => {}
+            End::Queued | End::Unreachable(_) => {}
         }
     }
 }

@@ -79,8 +79,9 @@ fn ask_children(r: Request, conf: &LocConf, next: Handler) -> Status {
     // A subrequest of another module has the client's header fields, to which this node has
     // added itself if it has asked for another file before.
     if been_here && r.is_main() {
-        r.log(Level::Error, format_args!("{}", Error::Loop));
-        return i32::from(Error::Loop.status()) as Status;
+        let error = via.loop_at(&node);
+        r.log(Level::Error, format_args!("{error}"));
+        return i32::from(error.status()) as Status;
     }
     if !been_here {
         let add = [("Filedist-Via", "filedist-via", via.then(&node))];
@@ -88,6 +89,9 @@ fn ask_children(r: Request, conf: &LocConf, next: Handler) -> Status {
             Ok(headers) => r.set_headers(&headers),
             Err(_) => return 500,
         }
+    }
+    if let (Some(site), Some(upstream)) = (conf.site(), conf.upstream()) {
+        site.welcome_back(upstream);
     }
     next.call_without_body(r)
 }

@@ -17,16 +17,14 @@ pub(crate) struct Entry<'a> {
     pub(crate) path: &'a [u8],
     /// The change's version, nanoseconds since the epoch.
     pub(crate) version: u64,
-    /// Why: one word, as a status, or `timeout`.
+    /// Why: one word, as a status, or `timeout`; what may follow in brackets has none in it.
     pub(crate) reason: &'a str,
 }
 
 impl Entry<'_> {
     /// The line of the log. PUT lines are links, DELETE lines are not: there is nothing to fetch.
     pub(super) fn line(&self) -> Vec<u8> {
-        let [year, month, day, hour, minute, second] = self.time;
-        let mut line = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z ")
-            .into_bytes();
+        let mut line = (timestamp(&self.time) + " ").into_bytes();
         if self.deleted {
             line.extend(b"DELETE ");
             line.extend(escape::html(self.path));
@@ -42,9 +40,16 @@ impl Entry<'_> {
             line.extend(escape::html(self.path));
             line.extend(b"</a>");
         }
-        line.extend(format!(" {} {}<br>\n", self.version, self.reason).bytes());
+        line.extend(format!(" {} ", self.version).bytes());
+        line.extend(escape::html(self.reason.as_bytes()));
+        line.extend(b"<br>\n");
         line
     }
+}
+
+/// A time as the log has it (RFC 3339).
+pub(crate) fn timestamp([year, month, day, hour, minute, second]: &[u32; 6]) -> String {
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// An [`Entry`] as it is read back.
@@ -58,7 +63,7 @@ pub(crate) struct Missed {
     pub(crate) path: Vec<u8>,
     /// The change's version, nanoseconds since the epoch.
     pub(crate) version: u64,
-    /// Why it was missed.
+    /// Why it was missed, in a word.
     pub(crate) reason: String,
 }
 
@@ -68,6 +73,11 @@ impl Missed {
     pub(super) fn parse(line: &[u8]) -> Option<Missed> {
         let line = line.strip_suffix(b"<br>")?;
         let (time, rest) = line.split_at_checked(20)?;
+        // What somebody said of it.
+        let rest = match rest.strip_suffix(b")") {
+            Some(rest) => rest.get(..rest.windows(2).rposition(|two| two == b" (")?)?,
+            None => rest,
+        };
         let (rest, reason) = last_field(rest)?;
         let (change, version) = last_field(rest)?;
         let deleted = change.starts_with(b" DELETE ");
@@ -223,9 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_child_said_stands_behind_the_reason() {
+        for path in [&b"/a"[..], b"/a (b) 5 507 (c)", b"/)", b"/a 1 (", b"/ ("] {
+            for deleted in [false, true] {
+                let reason = "507 (no <space> left on [this] node)";
+                let entry = Entry { deleted, reason, ..entry(path) };
+                let missed = read_back(&entry).unwrap();
+                assert_eq!((&missed.path[..], &missed.reason[..]), (path, "507"));
+                assert_eq!(missed.version, entry.version);
+            }
+        }
+    }
+
+    #[test]
     fn the_longest_path_fits_into_a_line() {
         let path = [&b"/"[..], &[b'"'; 4095]].concat();
-        let entry = Entry { version: u64::MAX, reason: "interrupted", ..entry(&path) };
+        let words = format!("507 ({})", "&".repeat(200));
+        let entry = Entry { version: u64::MAX, reason: &words, ..entry(&path) };
         assert!(entry.line().len() <= LINE_MAX);
         assert_eq!(read_back(&entry).unwrap().path, path);
     }

@@ -67,6 +67,23 @@ ngx_http_filedist_take_peer(ngx_peer_connection_t *pc, ngx_http_upstream_rr_peer
 
 
 /*
+ * Forgets the failures of a server's addresses, which follow one another in the list.
+ */
+void
+ngx_http_filedist_clear_fails(ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_rr_peer_t *peer, ngx_uint_t addresses)
+{
+    ngx_http_upstream_rr_peers_wlock(peers);
+
+    for ( /* void */ ; addresses && peer; addresses--, peer = peer->next) {
+        peer->fails = 0;
+    }
+
+    ngx_http_upstream_rr_peers_unlock(peers);
+}
+
+
+/*
  * Takes a request that no client sent out of the numbers of stub_status, which nginx has just put
  * it into.
  */

@@ -110,20 +110,18 @@ pub struct Subrequest {
     pub(super) child: Child,
     pub(super) feed: Feed,
     reader: Reader,
-    pub(super) patient: bool,
     /// How a page is asked for.
     way: Option<Way>,
 }
 
 impl Subrequest {
-    /// Posts a subrequest; it runs when the event loop is next through with this request. A
-    /// `patient` one is sent to a child that `max_fails` would skip.
+    /// Posts a subrequest; it runs when the event loop is next through with this request. It is sent
+    /// also to a child that `max_fails` would skip.
     pub fn start(
         main: Request,
         child: &Child,
         ask: &Ask,
         headers: &Headers,
-        patient: bool,
     ) -> Result<Rc<Subrequest>, OutOfMemory> {
         if task::of(main).is_none_or(task::Task::has_ended) {
             return Err(OutOfMemory);
@@ -146,7 +144,6 @@ impl Subrequest {
             child: child.clone(),
             feed: Feed::new(main, source)?,
             reader,
-            patient,
             way: if let Ask::Page(page) = ask { Some(page.way) } else { None },
         });
         // nginx's pointers to it are good until the pool goes, whoever else drops it before.

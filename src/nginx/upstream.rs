@@ -3,6 +3,7 @@
 
 use core::ffi::c_void;
 use core::ptr;
+use std::time::Duration;
 
 use nginx_sys::*;
 
@@ -19,6 +20,11 @@ extern "C" {
         peer: *mut ngx_http_upstream_rr_peer_t,
         how: ngx_uint_t,
     ) -> ngx_int_t;
+    fn ngx_http_filedist_clear_fails(
+        peers: *mut ngx_http_upstream_rr_peers_t,
+        peer: *mut ngx_http_upstream_rr_peer_t,
+        addresses: ngx_uint_t,
+    );
 }
 
 /// How ngx_http_filedist_take_peer() takes a peer, see shim.c.
@@ -40,6 +46,23 @@ impl Child {
     /// As written in its `server` line.
     pub fn name(&self) -> &'static [u8] {
         self.name
+    }
+
+    /// How long nobody asks it after it has not answered (`fail_timeout`). None where it is asked each
+    /// time: `max_fails=0` says so, or it is the only one, as in
+    /// `ngx_http_upstream_get_round_robin_peer()`.
+    pub fn fail_timeout(&self) -> Option<Duration> {
+        // SAFETY: the peers live as long as the upstream; these fields do not change.
+        let (peers, peer) = unsafe { (self.peers.as_ref()?, self.first.as_ref()?) };
+        let is_single = peers.number == 1 && peers.next.is_null();
+        let seconds = u64::try_from(peer.fail_timeout).unwrap_or(0);
+        (peer.max_fails > 0 && !is_single).then_some(Duration::from_secs(seconds))
+    }
+
+    /// It has come back: round robin, too, is to ask it again.
+    pub fn clear_fails(&self) {
+        // SAFETY: the peers live as long as the upstream, and nginx's lock is taken there.
+        unsafe { ngx_http_filedist_clear_fails(self.peers, self.first, self.addresses) }
     }
 }
 
@@ -96,8 +119,11 @@ struct PeerData {
     /// A delivery's next address, and how many are left.
     next: *mut ngx_http_upstream_rr_peer_t,
     left: usize,
+    /// All of its addresses seem to be dead: they are tried all the same.
+    desperate: bool,
+    /// One of them was.
+    tried: bool,
     delivery: Option<&'static Subrequest>,
-    /// The upstream, of a request that is asked of the children in turn.
     u: *mut ngx_http_upstream_t,
     /// A child could not be asked.
     failed: bool,
@@ -138,10 +164,10 @@ unsafe extern "C" fn init_peer(
         if rc != NGX_OK as ngx_int_t {
             return rc;
         }
+        data.as_mut().u = u;
         match Request::from_ptr(r).and_then(subrequest::of) {
             Some(delivery) => return init_delivery(u, data.as_mut(), delivery),
             None => {
-                data.as_mut().u = u;
                 (*u).peer.get = Some(get_fallback);
                 (*u).peer.free = Some(free_fallback);
             }
@@ -162,6 +188,8 @@ unsafe fn init_delivery(
     data.round_robin.peers = child.peers;
     data.next = child.first;
     data.left = child.addresses;
+    // Whether the child is to be asked was decided before.
+    data.desperate = child.addresses < 2;
     data.delivery = Some(delivery);
     // SAFETY: the caller vouches for `u`; the subrequest outlives it.
     unsafe {
@@ -189,7 +217,8 @@ unsafe fn init_delivery(
 
 type OutputFilter = unsafe extern "C" fn(*mut c_void, *mut ngx_chain_t) -> ngx_int_t;
 
-/// `peer.get` of a delivery: the child's next address that is not known to be dead.
+/// `peer.get` of a delivery: the child's next address that is not known to be dead, or if none is
+/// left that was not, the next one.
 unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
     // SAFETY: init_peer() put `data` there; the peers live as long as the upstream.
     unsafe {
@@ -202,24 +231,30 @@ unsafe extern "C" fn get_child(pc: *mut ngx_peer_connection_t, data: *mut c_void
             let same = data.round_robin.current;
             return ngx_http_filedist_take_peer(pc, &mut data.round_robin, same, AGAIN);
         }
-        let patient = data.delivery.is_some_and(|delivery| delivery.patient);
-        let how = if patient { PATIENT } else { LIVE };
-        while data.left > 0 && !data.next.is_null() {
-            let peer = data.next;
-            data.next = (*peer).next;
-            data.left -= 1;
-            let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer, how);
-            if rc != NGX_BUSY as ngx_int_t {
-                return rc;
+        loop {
+            while data.left > 0 && !data.next.is_null() {
+                let peer = data.next;
+                data.next = (*peer).next;
+                data.left -= 1;
+                let how = if data.desperate { PATIENT } else { LIVE };
+                let rc = ngx_http_filedist_take_peer(pc, &mut data.round_robin, peer, how);
+                if rc != NGX_BUSY as ngx_int_t {
+                    data.tried = true;
+                    return rc;
+                }
             }
+            let (Some(delivery), false) = (data.delivery, data.desperate || data.tried) else {
+                return NGX_BUSY as ngx_int_t;
+            };
+            (data.desperate, data.next, data.left) =
+                (true, delivery.child.first, delivery.child.addresses);
         }
-        NGX_BUSY as ngx_int_t
     }
 }
 
 /// `peer.free` of a delivery. A kept connection that the child has closed is no failure of the
 /// child: nginx tries another one, and if that counted, the child would be skipped for
-/// `fail_timeout`.
+/// `fail_timeout`. Nor is an answer, whatever it says.
 unsafe extern "C" fn free_child(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -227,8 +262,9 @@ unsafe extern "C" fn free_child(
 ) {
     // SAFETY: init_peer() put `data` there.
     unsafe {
-        let stale = (*pc).cached() != 0;
-        let state = if stale { state & !(NGX_PEER_FAILED as ngx_uint_t) } else { state };
+        let u = (*data.cast::<PeerData>()).u;
+        let is_alive = (*pc).cached() != 0 || (*u).headers_in.status_n != 0;
+        let state = if is_alive { state & !(NGX_PEER_FAILED as ngx_uint_t) } else { state };
         ngx_http_upstream_free_round_robin_peer(pc, data, state);
     }
 }

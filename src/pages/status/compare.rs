@@ -98,7 +98,7 @@ async fn fetch(
     };
     let into = Sink::File(Arc::clone(&file), LIST);
     let ask = Ask::Page(nginx::Page { way, uri, args: b"format=list".to_vec(), into });
-    let subrequest = Subrequest::start(r, &peer, &ask, &headers, true);
+    let subrequest = Subrequest::start(r, &peer, &ask, &headers);
     let subrequest = subrequest.map_err(|_| (500, "no memory".to_owned()))?;
     r.poll_again();
     let answer = subrequest.ended().await;

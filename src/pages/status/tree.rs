@@ -18,6 +18,9 @@ use crate::nginx::{Alarm, Answer, Ask, Page, Request, Sink, Subrequest};
 
 /// A node that has less time than this does not ask, in milliseconds.
 const SHORTEST: u64 = 50;
+/// A child that has not answered within so many milliseconds is down. Less says nothing; more is for what
+/// takes its time.
+const PROMPT: core::ops::RangeInclusive<u64> = 1000..=5000;
 /// The most bytes of all answers: those of some thousand nodes.
 const MOST: usize = 8 * 1024 * 1024;
 /// The most objects and lists in them: a node takes up to 8. One that says nothing takes two
@@ -59,7 +62,10 @@ pub(super) async fn ask<T: DeserializeOwned>(
     })
     .await;
     let mut parts = PARTS;
-    asked.iter().map(|one| Said { child: one.child, what: one.said(site, &mut parts) }).collect()
+    asked
+        .iter()
+        .map(|one| Said { child: one.child, what: one.said(site, wait, &mut parts) })
+        .collect()
 }
 
 /// A child that is asked.
@@ -86,7 +92,7 @@ fn start(r: Request, conf: &LocConf, site: &'static Site, args: &str, wait: u64)
             }
             let (uri, args) = (r.uri().to_vec(), args.as_bytes().to_vec());
             let ask = Ask::Page(Page { way, uri, args, into: Sink::Memory(Rc::clone(&left)) });
-            if let Ok(subrequest) = Subrequest::start(r, &child, &ask, &headers, true) {
+            if let Ok(subrequest) = Subrequest::start(r, &child, &ask, &headers) {
                 asked.push(Asked { child: child.name(), subrequest, answer: None });
             }
         }
@@ -102,9 +108,20 @@ impl Asked {
         }
     }
 
-    fn said<T: DeserializeOwned>(&self, site: &Site, parts: &mut usize) -> Result<T, String> {
+    /// After `wait` milliseconds at most.
+    fn said<T: DeserializeOwned>(
+        &self,
+        site: &Site,
+        wait: u64,
+        parts: &mut usize,
+    ) -> Result<T, String> {
         let nothing = || "no status".to_owned();
-        let Some(answer) = &self.answer else { return Err("timeout".into()) };
+        let Some(answer) = &self.answer else {
+            if PROMPT.contains(&wait) {
+                fanout::note(site, self.child, false);
+            }
+            return Err("timeout".into());
+        };
         fanout::note(site, self.child, answer.from_child);
         match (answer.status, answer.from_child) {
             (200, true) => {
