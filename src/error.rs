@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Error {
     /// PUT where a directory is, or to a path that ends with a slash.
     IsDirectory,
+    /// PUT or DELETE of a socket, a pipe or a device.
+    IsSpecial,
     /// PUT to a path that goes through a file.
     BelowFile,
     /// DELETE of a directory that has something in it.
@@ -64,7 +66,11 @@ impl Error {
     /// The status of the answer (RFC 9110 section 15; 507: RFC 4918, 508: RFC 5842).
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Error::IsDirectory | Error::BelowFile | Error::NotEmpty | Error::IsRoot => 409,
+            Error::IsDirectory
+            | Error::IsSpecial
+            | Error::BelowFile
+            | Error::NotEmpty
+            | Error::IsRoot => 409,
             Error::ReservedName | Error::Symlink => 403,
             Error::NameTooLong | Error::OutsideRoot | Error::Version(_) | Error::Digest(_) => 400,
             Error::LengthRequired => 411,
@@ -121,6 +127,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Error::IsDirectory => "a directory is there",
+            Error::IsSpecial => "a socket, a pipe or a device is there",
             Error::BelowFile => "a part of the path is a file",
             Error::NotEmpty => "the directory is not empty",
             Error::IsRoot => "the root itself stays",

@@ -77,6 +77,8 @@ struct Lines {
     older: Vec<Extent>,
     /// The number of the last name that was tried.
     number: u64,
+    /// The current file stays when the journal goes.
+    kept: bool,
 }
 
 /// The lines of one file.
@@ -116,13 +118,18 @@ impl Journal {
             current.file.sync(directory)?;
             File::open(directory.join(".."))?.sync_all()?;
         }
-        let lines = Mutex::new(Lines { current, older: Vec::new(), number: 0 });
+        let lines = Mutex::new(Lines { current, older: Vec::new(), number: 0, kept: false });
         Ok(Journal { directory: directory.to_owned(), worker: worker.to_owned(), lines })
     }
 
     /// Where it is.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Has the file stay, as if the worker was killed: something else of its work is left.
+    pub(crate) fn keep(&self) {
+        self.lock().kept = true;
     }
 
     /// Empties the file, if nothing is open in it.
@@ -170,7 +177,8 @@ impl Drop for Journal {
     /// A worker's clean end: a file in which nothing is open goes, any other stays.
     fn drop(&mut self) {
         let lines = self.lock();
-        for extent in lines.older.iter().chain([&lines.current]).filter(|extent| extent.open == 0) {
+        let current = Some(&lines.current).filter(|_| !lines.kept);
+        for extent in lines.older.iter().chain(current).filter(|extent| extent.open == 0) {
             _ = fs::remove_file(&extent.file.path);
         }
     }

@@ -45,7 +45,7 @@ pub(crate) use handler::{ComplexValue, Handler};
 pub(crate) use header_list::Headers;
 pub(crate) use log::Level;
 pub(crate) use os::{
-    decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, version, Md5,
+    can_link, decode_base64, link, path, pid, symlinks_allow, unnamed_file, utc, version, Md5,
 };
 pub(crate) use pool::{boxed, OutOfMemory};
 pub(crate) use reply::{Ending, Reply};

@@ -14,10 +14,12 @@ mod version;
 
 pub(crate) use commit::{put, Commit, Committed, Published};
 pub(crate) use digest::Digest;
-pub(crate) use path::{is_reserved, Target, RESERVED};
+pub(crate) use path::{is_reserved, Target};
 pub(crate) use present::Present;
 pub(crate) use remove::{remove, Removed};
-pub(crate) use temporary::{check as check_root, is_temporary_of, Temporary};
+pub(crate) use temporary::{
+    check as check_root, has_left_temporaries, is_temporary_of, scratch_file, Temporary,
+};
 pub(crate) use tombstone::Tombstones;
 pub(crate) use version::{of_path as version_of, to_header, Wanted};
 

@@ -5,6 +5,7 @@ use Filedist 'no_plan';
 use Digest::MD5 qw(md5_base64);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -95,17 +96,24 @@ sub put_head ($path, @fields) { return join "\r\n", "PUT $path HTTP/1.1", 'Host:
 # The numbers of the status lines in what came back.
 sub statuses ($got) { return join ' ', $got =~ m{^HTTP/1\.1 (\d+)}mg }
 
-# A library that makes nginx see a file system without O_TMPFILE; nothing where there is no compiler,
-# or where nginx is not started for the block.
-sub without_tmpfile () {
-    state $library = do {
+# A library that is loaded before nginx's own; nothing where there is no compiler, or where nginx is
+# not started for the block.
+sub library ($name, $code) {
+    state %built;
+    $built{$name} //= do {
         my $dir = tempdir(CLEANUP => 1);
-        my $code = <<'END';
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
+        open my $file, '>', "$dir/$name.c" or die $!;
+        print $file "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include <fcntl.h>\n#include <stdarg.h>\n"
+            . "#include <string.h>\n#include <sys/stat.h>\n$code";
+        close $file;
+        system("cc -shared -fPIC -o $dir/$name.so $dir/$name.c -ldl >$dir/log 2>&1") == 0 ? "$dir/$name.so" : '';
+    };
+    return !$ENV{TEST_NGINX_USE_HUP} && $built{$name};
+}
+
+# nginx sees a file system without O_TMPFILE.
+sub without_tmpfile () {
+    return library('tmpfile', <<'END');
 #define REPLACE(name) \
     int name(const char *path, int flags, ...) { \
         va_list arguments; \
@@ -119,12 +127,21 @@ sub without_tmpfile () {
 REPLACE(open)
 REPLACE(open64)
 END
-        open my $file, '>', "$dir/no.c";
-        print $file $code;
-        close $file;
-        system("cc -shared -fPIC -o $dir/no.so $dir/no.c -ldl >$dir/log 2>&1") == 0 ? "$dir/no.so" : undef;
-    };
-    return $ENV{TEST_NGINX_USE_HUP} ? undef : $library;
+}
+
+# nginx sees no /proc.
+sub without_proc () {
+    return library('proc', <<'END');
+static int is_proc(const char *path) { return path && !strncmp(path, "/proc/", 6) && (errno = ENOENT); }
+int statx(int fd, const char *path, int flags, unsigned mask, struct statx *to) {
+    int (*next)(int, const char *, int, unsigned, struct statx *) = (int (*)(int, const char *, int, unsigned, struct statx *)) dlsym(RTLD_NEXT, "statx");
+    return is_proc(path) ? -1 : next(fd, path, flags, mask, to);
+}
+int linkat(int fd, const char *path, int to, const char *name, int flags) {
+    int (*next)(int, const char *, int, const char *, int) = (int (*)(int, const char *, int, const char *, int)) dlsym(RTLD_NEXT, "linkat");
+    return is_proc(path) ? -1 : next(fd, path, to, name, flags);
+}
+END
 }
 
 run_tests();
@@ -1653,3 +1670,75 @@ for my $request ("PUT /a.txt HTTP/1.1\r\nContent-Length: 3\r\nHost: x\r\n\r\nnew
     is(statuses(exchange($request)), 200, (split ' ', $request)[0]);
     cmp_ok(time - $start, '>', 0.2, 'it has waited');
 }
+
+
+
+=== TEST 99: put and delete, a pipe and a socket - 409, they stay
+--- post_setup_server_root
+package main;
+POSIX::mkfifo(data_dir() . '/root/pipe', 0666) or die $!;
+our $at_socket = IO::Socket::UNIX->new(Local => data_dir() . '/root/socket', Listen => 1) or die $!;
+--- request eval
+[map { ("PUT /$_\nhello", "PUT /$_\n" . 'a' x 100_000, "DELETE /$_") } qw(pipe socket)]
+--- error_code eval: [(409) x 6]
+--- response_body_like eval
+[map { my $name = $_; map qr{^error: root/$name failed to $_: 409 \(a socket, a pipe or a device is there\)$}, qw(store store delete) } qw(pipe socket)]
+--- after eval
+package main;
+[(undef) x 5, sub { ok(-p data_dir() . '/root/pipe', 'a pipe'); ok(-S data_dir() . '/root/socket', 'a socket') }]
+
+
+
+=== TEST 100: put, no /proc - stored, no temporary file left
+--- skip_eval: 13: !main::without_proc()
+--- post_setup_server_root
+package main;
+$ENV{LD_PRELOAD} = without_proc();
+--- data_files
+>>> root/old.txt
+old
+--- request eval
+["PUT /a.txt\n" . 'a' x 100_000, "PUT /d/e/a.txt\n" . 'b' x 100_000, "PUT /old.txt\n" . 'c' x 100_000, "PUT /small.txt\nhello"]
+--- error_code eval
+[201, 201, 200, 201]
+--- files_like eval
++{ 'root/a.txt' => 'a' x 100_000, 'root/d/e/a.txt' => 'b' x 100_000, 'root/old.txt' => 'c' x 100_000, 'root/small.txt' => 'hello' }
+
+
+
+=== TEST 101: put, a file system without O_TMPFILE, the worker is stopped in the middle - the next one removes the file
+--- skip_eval: 5: !main::without_tmpfile()
+--- post_setup_server_root
+package main;
+$ENV{LD_PRELOAD} = without_tmpfile();
+master_on();
+--- request
+PUT /b.txt
+hello
+--- error_code: 201
+--- after
+my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . server_port(), Timeout => 2) or die "connect: $!";
+$socket->printflush(put_head('/a.txt', 'Content-Length: 200000'), 'a' x 150_000);
+my $left = sub { glob data_dir() . '/root/.filedist.*' };
+ok(poll_until(sub { my @left = $left->(); @left == 1 }), 'it is being written');
+my ($name) = $left->();
+my ($worker) = $name =~ /\.filedist\.(\d+)-/;
+kill TERM => $worker;
+ok(poll_until(sub { my @left = $left->(); !@left }, 6), 'it is gone');
+
+
+
+=== TEST 102: a worker was killed while it replaced a tombstone - what it left is removed
+--- post_setup_server_root
+package main;
+# A number that no process has.
+write_data('state/journal/4194305-1', '');
+write_data('state/deleted/ab/.filedist.4194305-1.0', '');
+chmod 0666, map { data_dir() . "/state/$_" } 'journal/4194305-1', 'deleted/ab/.filedist.4194305-1.0';
+chmod 0777, map { data_dir() . "/state/$_" } qw(journal deleted deleted/ab);
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- no_files
+state/deleted/ab/.filedist* state/journal/4194305*

@@ -1,7 +1,9 @@
 //! What a worker that was killed has left: intents in its journal, and temporary files.
 
+use std::collections::HashSet;
 use std::fs::{self, DirEntry, ReadDir};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -95,7 +97,7 @@ fn dead(journals: &Path, ended: &[Left]) -> io::Result<Vec<String>> {
     let mut dead = Vec::new();
     for left in ended {
         let worker = worker_of(left.worker());
-        if !journal::is_live(journals, worker, ended)? {
+        if worker != worker::name() && !journal::is_live(journals, worker, ended)? {
             dead.push(worker.to_owned());
         }
     }
@@ -112,7 +114,7 @@ fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>, workers
         let alarm = Alarm::new(r);
         let (mut pause, longest) = PAUSES;
         loop {
-            let walked = walk(r, &alarm, main.roots().to_vec(), workers.clone()).await;
+            let walked = walk(r, &alarm, places(main, site), workers.clone()).await;
             let Err(error) = walked.and_then(|()| remove(&ended, journals)) else { return };
             let what = "removing what a worker has left that has ended";
             r.log(Level::Error, format_args!("{what}: {error}; again in {} s", pause.as_secs()));
@@ -123,6 +125,13 @@ fn sweep(main: &'static MainConf, site: &'static Site, ended: Vec<Left>, workers
             pause = (pause * 2).min(longest);
         }
     });
+}
+
+/// Where temporary files may be: below the roots and in the state directory.
+fn places(main: &MainConf, site: &Site) -> Vec<PathBuf> {
+    let state = site.directories();
+    let state = [state.deleted, state.missing].map(PathBuf::from);
+    main.roots().iter().cloned().chain(state).collect()
 }
 
 fn remove(ended: &[Left], journals: &Path) -> Result<(), Error> {
@@ -140,7 +149,8 @@ async fn walk(
     roots: Vec<PathBuf>,
     workers: Vec<String>,
 ) -> Result<(), Error> {
-    let mut walk = Walk { roots, workers, open: Vec::new(), problem: None };
+    let mut walk =
+        Walk { roots, workers, open: Vec::new(), followed: HashSet::new(), problem: None };
     loop {
         let (again, more) = lend(r, walk, Walk::step).await?;
         if !more {
@@ -157,6 +167,9 @@ struct Walk {
     workers: Vec<String>,
     /// The directories from a root down to the present one.
     open: Vec<(PathBuf, ReadDir)>,
+    /// Directories that symbolic links lead to, by device and number: each is looked at once, or a link
+    /// to one above it would have no end.
+    followed: HashSet<(u64, u64)>,
     /// The first thing that could not be done.
     problem: Option<Error>,
 }
@@ -184,11 +197,22 @@ impl Walk {
     }
 
     fn look(&mut self, entry: &DirEntry) {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let kind = entry.file_type();
+        if kind.as_ref().is_ok_and(|kind| kind.is_dir()) {
             self.enter(entry.path());
         } else if self.is_left(entry.file_name().as_encoded_bytes()) {
             let path = entry.path();
             self.note("unlink", &path, fs::remove_file(&path));
+        } else if kind.is_ok_and(|kind| kind.is_symlink()) {
+            self.follow(entry.path());
+        }
+    }
+
+    /// PUT goes through links to directories.
+    fn follow(&mut self, link: PathBuf) {
+        let Ok(found) = fs::metadata(&link) else { return };
+        if found.is_dir() && self.followed.insert((found.dev(), found.ino())) {
+            self.enter(link);
         }
     }
 

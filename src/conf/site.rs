@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::journal::Journal;
 use crate::missing_log::{self, Entry};
 use crate::nginx::{worker, Upstream};
-use crate::store::Tombstones;
+use crate::store::{self, Tombstones};
 
 pub(crate) struct Site {
     server: &'static SrvConf,
@@ -118,7 +118,9 @@ impl Site {
         if self.stuck.take() {
             self.journal.take();
         }
-        if let Some(journal) = &*self.journal.borrow() {
+        // Without one nobody would know this worker's temporary files. Where there is no room for it, the
+        // start, or the next change, has said so.
+        if let Ok(journal) = self.journal(false) {
             journal.tidy();
         }
     }
@@ -189,6 +191,15 @@ impl Site {
     pub(crate) fn answered(&self, child: &[u8]) {
         if self.child(child).is_some_and(Child::is_back) {
             self.hurry();
+        }
+    }
+}
+
+impl Drop for Site {
+    /// The worker ends, or its configuration goes. By the journal its temporary files are found.
+    fn drop(&mut self) {
+        if let (true, Some(journal)) = (store::has_left_temporaries(), &*self.journal.borrow()) {
+            journal.keep();
         }
     }
 }

@@ -2,6 +2,7 @@
 //! file takes its place when it is whole, and only then the children get its last byte.
 
 use core::future::Future;
+use std::io;
 use std::rc::Rc;
 
 use super::{commit, failure, receipt};
@@ -116,7 +117,8 @@ impl Put<'_> {
             if let Some(digest) = &mut digest {
                 piece.slices().for_each(|bytes| digest.update(bytes));
             }
-            upload.write(&temporary, piece).await?;
+            let written = upload.write(&temporary, piece).await?;
+            upload.written += written.map_err(Error::io("pwrite", &self.target.path))?;
             self.pass_on(&mut upload, &temporary);
         }
         if r.content_length().is_some_and(|length| length != upload.written) {
@@ -210,10 +212,9 @@ impl Upload {
         }
     }
 
-    async fn write(&mut self, temporary: &Temporary, piece: Piece) -> Result<(), Error> {
-        let write = temporary.write_at(self.written);
-        self.written += self.during(piece.offload(write)).await.unwrap_or(Err(store::NOT_RUN))?;
-        Ok(())
+    async fn write(&mut self, to: &Temporary, piece: Piece) -> Result<io::Result<u64>, Error> {
+        let write = to.write_at(self.written);
+        self.during(piece.offload(write)).await.map_err(|_| store::NOT_RUN)
     }
 }
 

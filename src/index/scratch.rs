@@ -1,15 +1,13 @@
 //! A file without a name, for what does not fit into memory: sorted runs of names. It vanishes
 //! with the walk, or with the process.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
-use crate::store::RESERVED;
+use crate::store::scratch_file;
 
 /// Bytes that are written at once.
 const BUFFER: usize = 64 * 1024;
@@ -89,7 +87,7 @@ impl Scratch {
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(create(&self.directory)?),
+            none => none.insert(scratch_file(&self.directory)?),
         };
         file.write_all_at(&self.pending, self.len)?;
         self.len += self.pending.len() as u64;
@@ -111,41 +109,6 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.split_first_chunk()?;
     let length = usize::from(u16::from_le_bytes(*length));
     Some((rest.get(..length)?, 2 + length))
-}
-
-fn create(directory: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    match options.clone().custom_flags(libc::O_TMPFILE).open(directory) {
-        Err(error) => match error.raw_os_error() {
-            // EISDIR: a kernel or file system that takes O_TMPFILE for O_DIRECTORY.
-            Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => {
-                create_named(directory, &options)
-            }
-            _ => Err(error),
-        },
-        file => file,
-    }
-}
-
-/// Where a file needs a name: it loses it at once.
-fn create_named(directory: &Path, options: &OpenOptions) -> io::Result<File> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    const TRIES: usize = 1000;
-
-    let reserved = String::from_utf8_lossy(RESERVED);
-    let mut options = options.clone();
-    options.create_new(true);
-    for _ in 0..TRIES {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!("{reserved}index.{}.{number}", process::id()));
-        match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(file) => return fs::remove_file(&path).map(|()| file),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 #[cfg(test)]
@@ -189,29 +152,5 @@ mod tests {
         scratch.read(&mut range, 100, &mut bytes).unwrap();
         assert_eq!(bytes, b"\x01\0a\x01\0d");
         assert_eq!(scratch.file.unwrap().metadata().unwrap().len(), 6);
-    }
-
-    #[test]
-    fn what_has_the_name_of_a_scratch_file_stays() {
-        let tree = Tree::new("scratch-names");
-        for number in 0..100 {
-            tree.file(format!(".filedist.index.{}.{number}", process::id()));
-        }
-        let mut options = OpenOptions::new();
-        create_named(&tree, options.read(true).write(true)).unwrap();
-        assert_eq!(fs::read_dir(&*tree).unwrap().count(), 100);
-    }
-
-    #[test]
-    fn the_file_has_no_name() {
-        let tree = Tree::new("scratch-name");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        for file in [create(&tree), create_named(&tree, &options)] {
-            file.unwrap().write_all_at(b"a", 0).unwrap();
-            assert_eq!(fs::read_dir(&*tree).unwrap().count(), 0);
-        }
-        assert!(create(&tree.join("missing")).is_err());
-        assert!(create_named(&tree.join("missing"), &options).is_err());
     }
 }

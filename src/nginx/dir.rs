@@ -18,8 +18,8 @@ pub struct Dir(File);
 
 /// What stat(2) tells of a name.
 pub struct Stat {
-    /// It is a directory.
-    pub is_dir: bool,
+    /// What it is (`S_IFMT`), and who may do what with it.
+    pub mode: u32,
     /// Its mtime: seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
 }
@@ -51,8 +51,7 @@ impl Dir {
             if libc::fstatat(self.0.as_raw_fd(), name.as_ptr(), &mut stat, 0) == -1 {
                 return Err(io::Error::last_os_error());
             }
-            let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-            Ok(Stat { is_dir, modified: (stat.st_mtime, stat.st_mtime_nsec) })
+            Ok(Stat { mode: stat.st_mode, modified: (stat.st_mtime, stat.st_mtime_nsec) })
         }
     }
 

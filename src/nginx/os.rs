@@ -1,45 +1,57 @@
 //! System calls that std has not, and nginx's checks of paths.
 
 use core::mem;
-use std::ffi::{CString, OsStr};
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nginx_sys::*;
+use rustix::fs::{linkat, AtFlags, CWD};
 
 use super::headers::{ngx_md5_final, ngx_md5_init, ngx_md5_t, ngx_md5_update};
 use super::pool::OutOfMemory;
 use super::request::Request;
 
 /// Creates a file without a name in `dir`'s file system (O_TMPFILE, open(2)): it vanishes with
-/// the process unless [`link`] gives it a name. Not every file system can: `EOPNOTSUPP`.
-pub fn unnamed_file(dir: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE).open(dir)
+/// the process unless [`link`] gives it a name. None where the file system has no such files.
+pub fn unnamed_file(dir: &Path, mode: u32) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE);
+    match options.open(dir) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => match error.raw_os_error() {
+            // EISDIR: a kernel or file system that takes O_TMPFILE for O_DIRECTORY.
+            Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Whether [`link`] works: it does not without /proc, as in some containers. Found out once, by this
+/// unnamed file.
+pub fn can_link(file: &File) -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let number = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::metadata(path_of(file)).map(number);
+        there.is_ok_and(|there| file.metadata().map(number).is_ok_and(|this| this == there))
+    })
 }
 
 /// Gives an unnamed file the name `path`; fails with `EEXIST` where something has it.
 pub fn link(file: &File, path: &Path) -> io::Result<()> {
-    let from = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let to = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: both are strings that end with NUL, and live across the call.
-    let rc = unsafe {
-        libc::linkat(
-            libc::AT_FDCWD,
-            from.as_ptr(),
-            libc::AT_FDCWD,
-            to.as_ptr(),
-            libc::AT_SYMLINK_FOLLOW,
-        )
-    };
-    match rc {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // What needs no /proc, AT_EMPTY_PATH, is for root alone before Linux 6.10.
+    Ok(linkat(CWD, path_of(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn path_of(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Reads as many bytes as `buffer` takes, from `offset` on.

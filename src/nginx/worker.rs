@@ -50,7 +50,7 @@ pub fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{}-{:x}", super::pid(), since.as_secs())
+        format!("{}-{:x}", std::process::id(), since.as_secs())
     })
 }
 

@@ -190,6 +190,6 @@ pub(crate) fn put(
         // The directory is made when it is known that the file will take its place there.
         None => Temporary::create(target)?,
     };
-    temporary.write_at(0)(&[bytes])?;
+    temporary.write_at(0)(&[bytes]).map_err(Error::io("pwrite", &target.path))?;
     temporary.publish(target, wanted, commit)
 }

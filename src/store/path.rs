@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::nginx::{self, Request};
 
 /// What the names of the module's own temporary files begin with.
-pub(crate) const RESERVED: &[u8] = b".filedist.";
+pub(super) const RESERVED: &[u8] = b".filedist.";
 
 /// The longest name of a file, NAME_MAX of all usual file systems.
 const NAME_MAX: usize = 255;

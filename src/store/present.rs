@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use super::directory::{below_file, is_absent};
 use super::path::Target;
@@ -39,8 +39,7 @@ impl Target {
             return Err(Error::IsDirectory);
         }
         let found = fs::metadata(&self.path);
-        let found =
-            found.and_then(|file| Ok((file.is_dir(), version::of_path(&self.path, &file)?)));
+        let found = found.and_then(|file| Ok((file.mode(), version::of_path(&self.path, &file)?)));
         self.known(found, tombstones)
     }
 
@@ -52,19 +51,22 @@ impl Target {
     ) -> Result<Present, Error> {
         let found = directory.stat(self.name());
         let version = |mtime| version::of_mtime_at(&self.path, mtime);
-        let found = found.and_then(|file| Ok((file.is_dir, version(file.modified)?)));
+        let found = found.and_then(|file| Ok((file.mode, version(file.modified)?)));
         self.known(found, tombstones)
     }
 
-    /// `found`: what is there is a directory, and its version.
+    /// `found`: the mode and the version of what is there.
     fn known(
         &self,
-        found: io::Result<(bool, u64)>,
+        found: io::Result<(u32, u64)>,
         tombstones: &Tombstones,
     ) -> Result<Present, Error> {
         match found {
-            Ok((true, _)) => Err(Error::IsDirectory),
-            Ok((false, version)) => Ok(Present::File(version)),
+            Ok((mode, version)) => match mode & libc::S_IFMT {
+                libc::S_IFREG => Ok(Present::File(version)),
+                libc::S_IFDIR => Err(Error::IsDirectory),
+                _ => Err(Error::IsSpecial),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.buried(tombstones),
             Err(error) => Err(below_file("stat", &self.path)(error)),
         }

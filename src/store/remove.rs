@@ -89,6 +89,8 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
             }
             Ok(unlinked(Removed::Deleted, version))
         }
+        // Whoever made it may be using it.
+        Some(metadata) if !metadata.is_file() && !metadata.is_symlink() => Err(Error::IsSpecial),
         Some(metadata) if !target.is_directory => {
             let present = version::of_path(path, &metadata).map_err(Error::io("getxattr", path))?;
             let version = wanted.over(Some(present));

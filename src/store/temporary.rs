@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use super::directory::below_file;
@@ -17,8 +17,11 @@ use crate::nginx::{self, worker, Dir};
 /// Files are for everybody to read: streaming servers read them from the disk.
 const FILE_MODE: u32 = 0o644;
 
-/// A file that is being written, in the file system of its target. It has no name if the file
-/// system can do that; then nothing is left of it when the worker is killed.
+/// How many there are with a name.
+static NAMED: AtomicUsize = AtomicUsize::new(0);
+
+/// A file that is being written, in the file system of its target. It has no name if file system and
+/// kernel can do that; then nothing is left of it when the worker is killed.
 pub(crate) struct Temporary {
     file: Arc<File>,
     name: Name,
@@ -57,27 +60,24 @@ impl Temporary {
         };
         let create = |name: &str| directory.create_new(OsStr::new(name), FILE_MODE);
         let (file, name) = with_temporary_name(create).map_err(Error::io("open", path))?;
-        Ok(Some(Temporary { file: Arc::new(file), name: Name::In(directory, name.into()) }))
+        Ok(Some(Temporary::new(file, Name::In(directory, name.into()))))
     }
 
     fn create_in(directory: &Path) -> io::Result<Temporary> {
-        match nginx::unnamed_file(directory, FILE_MODE) {
-            Ok(file) => Ok(Temporary { file: Arc::new(file), name: Name::None }),
-            Err(error) => match error.raw_os_error() {
-                // EISDIR: a kernel or file system that takes O_TMPFILE for O_DIRECTORY.
-                Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => {
-                    Temporary::create_named(directory)
-                }
-                _ => Err(error),
-            },
+        if let Some(file) = nginx::unnamed_file(directory, FILE_MODE)? {
+            if nginx::can_link(&file) {
+                return Ok(Temporary::new(file, Name::None));
+            }
         }
+        let (file, path) = create_named(directory, FILE_MODE)?;
+        Ok(Temporary::new(file, Name::Path(path)))
     }
 
-    fn create_named(directory: &Path) -> io::Result<Temporary> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(FILE_MODE);
-        let (file, name) = with_temporary_name(|name| options.open(directory.join(name)))?;
-        Ok(Temporary { file: Arc::new(file), name: Name::Path(directory.join(name)) })
+    fn new(file: File, name: Name) -> Temporary {
+        if !matches!(name, Name::None) {
+            NAMED.fetch_add(1, Ordering::Relaxed);
+        }
+        Temporary { file: Arc::new(file), name }
     }
 
     /// The target's own directory, where this is a file in it.
@@ -97,13 +97,12 @@ impl Temporary {
     pub(crate) fn write_at(
         &self,
         offset: u64,
-    ) -> impl FnOnce(&[&[u8]]) -> Result<u64, Error> + Send + 'static {
+    ) -> impl FnOnce(&[&[u8]]) -> io::Result<u64> + Send + 'static {
         let file = Arc::clone(&self.file);
         move |slices| {
             let mut end = offset;
             for bytes in slices {
-                // The error names no path: the file may have none.
-                file.write_all_at(bytes, end).map_err(Error::io("pwrite", Path::new("")))?;
+                file.write_all_at(bytes, end)?;
                 end += bytes.len() as u64;
             }
             Ok(end - offset)
@@ -126,25 +125,53 @@ impl Temporary {
                 let link = |name: &str| nginx::link(&self.file, &directory.join(name));
                 let ((), name) = with_temporary_name(link)?;
                 self.name = Name::Path(directory.join(name));
+                NAMED.fetch_add(1, Ordering::Relaxed);
                 return self.rename(target, exists);
             }
             Name::Path(name) => fs::rename(name, &target.path)?,
             Name::In(directory, name) => directory.rename(name, target.name())?,
         }
         self.name = Name::None;
+        NAMED.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What cannot be removed is found by its name when this worker has ended.
-        _ = match &self.name {
-            Name::None => Ok(()),
+        let removed = match &self.name {
+            Name::None => return,
             Name::Path(name) => fs::remove_file(name),
             Name::In(directory, name) => directory.remove(name),
         };
+        if removed.is_ok() {
+            NAMED.fetch_sub(1, Ordering::Relaxed);
+        }
     }
+}
+
+/// A file of this worker's has a temporary name: one that is being written, or could not be removed.
+/// A worker that is stopped ends without having dropped what its requests have.
+pub(crate) fn has_left_temporaries() -> bool {
+    NAMED.load(Ordering::Relaxed) > 0
+}
+
+/// A file that never gets a name, for what does not fit into memory: it vanishes when it is closed.
+pub(crate) fn scratch_file(directory: &Path) -> io::Result<File> {
+    const MODE: u32 = 0o600;
+
+    if let Some(file) = nginx::unnamed_file(directory, MODE)? {
+        return Ok(file);
+    }
+    let (file, path) = create_named(directory, MODE)?;
+    fs::remove_file(path).map(|()| file)
+}
+
+fn create_named(directory: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(mode);
+    let (file, name) = with_temporary_name(|name| options.open(directory.join(name)))?;
+    Ok((file, directory.join(name)))
 }
 
 /// Whether files below a root can have versions. Where nothing can be made, nobody can tell.
@@ -153,13 +180,17 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     /// A version with nanoseconds.
     const SOME: u64 = 1_234_567_890_123_456_789;
 
-    let file = nginx::unnamed_file(root, FILE_MODE).or_else(|_| {
-        let reserved = String::from_utf8_lossy(RESERVED);
-        let name = root.join(format!("{reserved}{}.check", std::process::id()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
-        fs::remove_file(&name)?;
-        io::Result::Ok(file)
-    });
+    let unnamed = nginx::unnamed_file(root, FILE_MODE).ok().flatten();
+    let file = unnamed.map_or_else(
+        || {
+            let reserved = String::from_utf8_lossy(RESERVED);
+            let name = root.join(format!("{reserved}{}.check", std::process::id()));
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
+            fs::remove_file(&name)?;
+            io::Result::Ok(file)
+        },
+        Ok,
+    );
     file.map_or(Ok(()), |file| version::stamp(&file, SOME, root))
 }
 
@@ -189,4 +220,40 @@ pub(super) fn with_temporary_name<T>(
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_file_has_no_name() {
+        let directory =
+            std::env::temp_dir().join(format!("filedist-scratch-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let file = scratch_file(&directory).unwrap();
+        file.write_all_at(b"a", 0).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        assert!(scratch_file(&directory.join("missing")).is_err());
+        fs::remove_dir(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_temporary_name_is_one_that_nothing_has() {
+        let taken = std::cell::RefCell::new(Vec::new());
+        let create = |name: &str| {
+            taken.borrow_mut().push(name.to_owned());
+            match taken.borrow().len() {
+                1..100 => Err(io::ErrorKind::AlreadyExists.into()),
+                _ => Ok(()),
+            }
+        };
+        let ((), name) = with_temporary_name(create).unwrap();
+        let mut taken = taken.into_inner();
+        assert_eq!(taken.last(), Some(&name));
+        taken.sort();
+        taken.dedup();
+        assert_eq!(taken.len(), 100);
+        assert!(is_temporary_of(name.as_bytes(), worker::name()));
+    }
 }

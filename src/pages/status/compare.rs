@@ -20,8 +20,7 @@ use crate::fanout::{self, Via};
 use crate::index::{self, Area, Broken, Compare, Difference, Reader, Walk};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{
-    self, unnamed_file, Alarm, Ask, Ending, Gone, Level, Method, Reply, Request, Sink, Stream,
-    Subrequest,
+    self, Alarm, Ask, Ending, Gone, Level, Method, Reply, Request, Sink, Stream, Subrequest,
 };
 use crate::pages::broken;
 use crate::store::{self, lend, lend_idle, Tombstones};
@@ -74,7 +73,7 @@ async fn fetch(
     };
     let directory = site.directories().missing;
     let file = store::blocking(r, move || {
-        unnamed_file(directory, 0o600).map_err(Error::io("open", directory))
+        store::scratch_file(directory).map_err(Error::io("open", directory))
     });
     let file = file.await.map(Arc::new).map_err(|error| {
         r.log(Level::Error, format_args!("{error}"));
