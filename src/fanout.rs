@@ -308,6 +308,7 @@ pub(crate) fn headers(
         "filedist-version",
         "filedist-via",
         "filedist-wait",
+        "filedist-newer",
         "content-length",
         "if-match",
         "if-none-match",

@@ -1097,3 +1097,79 @@ qr/^GET \/a\.txt HTTP\/1\.0\r\n(?!.*Content-Length)(?=.*Filedist-Via: above, roo
 --- tcp_query_len: 85
 --- response_body chomp
 yes
+
+
+
+=== TEST 65: get, deleted here, a child has not got the DELETE - 404; what is stored there afterwards is found
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_8; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_8;
+        root $TEST_NGINX_DATA/c3;
+        filedist_state $TEST_NGINX_DATA/s3;
+        log_not_found off;
+        location / { filedist on; limit_except GET { deny all; } }
+    }
+--- data_files
+>>> c3/a.txt
+old
+>>> c3/b.txt
+other
+--- request eval
+["DELETE /a.txt", "GET /a.txt", "HEAD /a.txt", "GET /b.txt"]
+--- error_code eval
+[404, 404, 404, 200]
+--- after eval
+package main;
+[
+    undef, undef, undef,
+    sub {
+        write_data('c3/a.txt', 'newer');
+        my ($status, undef, $body) = http_get(Filedist::server_port(), '/a.txt');
+        is("$status $body", '200 newer', 'newer than the DELETE');
+    },
+]
+
+
+
+=== TEST 66: get, deleted here - a child with an old file asks its own children for a newer one
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_8; filedist_fanout; }
+    upstream below { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_8;
+        root $TEST_NGINX_DATA/c3;
+        filedist_state $TEST_NGINX_DATA/s3;
+        location / { filedist on; proxy_pass http://below; limit_except GET { deny all; } }
+    }
+--- data_files
+>>> c3/a.txt
+old
+>>> c1/a.txt
+old
+--- request eval
+["DELETE /a.txt", "GET /a.txt"]
+--- error_code eval
+[404, 404]
+--- after eval
+package main;
+[
+    undef,
+    sub {
+        write_data('c1/a.txt', 'newer');
+        my ($status, undef, $body) = http_get(Filedist::server_port(), '/a.txt');
+        is("$status $body", '200 newer', 'newer than the DELETE');
+    },
+]
+
+
+
+=== TEST 67: get, a parent asks for a newer file with something that is no version - 400
+--- data_files
+>>> root/a.txt
+here
+--- request
+GET /a.txt
+--- more_headers
+Filedist-Newer: yesterday
+--- error_code: 400
