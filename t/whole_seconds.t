@@ -184,6 +184,7 @@ is(main::version_at(server_port(), '/a'), substr($main::v, 0, -9) . '0' x 9, 'it
 
 
 === TEST 7: no extended attributes either - nginx does not start, and says why
+--- allow_log: emerg
 --- after
 my ($trace, $said) = map data_dir() . "/$_", qw(trace said);
 my @nginx = ($ENV{TEST_NGINX_BINARY} // 'nginx', '-t', '-p', server_root(), '-c', server_root() . '/conf/nginx.conf');
