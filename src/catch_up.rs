@@ -21,6 +21,9 @@ use crate::nginx::{worker, Level};
 /// How often a worker looks after its children.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Missing logs that a worker begins to count at a time.
+const COUNTED: usize = 8;
+
 /// Whether some worker delivers the child's missing log now.
 pub(crate) fn is_delivering(site: &Site, child: &Child) -> bool {
     drain::is_locked(&site.lock(child.name()))
@@ -84,7 +87,9 @@ pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
             } else {
                 let is_new =
                     |child: &&Child| !child.counts().missing.is_known() && !child.catching_up.get();
-                site.children().filter(is_new).for_each(|child| count::start(site, child));
+                // Each takes a buffer; those of the next look come then.
+                let some = site.children().filter(is_new).take(COUNTED);
+                some.for_each(|child| count::start(site, child));
             }
         }
     }

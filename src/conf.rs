@@ -11,7 +11,9 @@ mod state;
 
 use core::cell::OnceCell;
 use core::ptr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nginx_sys::{
@@ -38,7 +40,7 @@ pub(crate) struct MainConf {
     /// State directories in use, each with the server that uses it.
     states: Vec<(PathBuf, *mut SrvConf)>,
     /// Directories that are served and stored to.
-    roots: Vec<PathBuf>,
+    roots: BTreeSet<PathBuf>,
     /// What this worker does by the clock.
     clock: OnceCell<worker::Clock>,
 }
@@ -63,6 +65,8 @@ pub(crate) struct SrvConf {
     pages: Vec<(PageConf, Vec<u8>)>,
     /// There is one, wherever it is.
     has_pages: bool,
+    /// `filedist_index exclude=`: names that no list of files has.
+    exclude: Vec<Vec<u8>>,
     /// For what the worker does on its own account.
     server: Option<detached::Server>,
     /// What this worker keeps for it.
@@ -179,7 +183,7 @@ impl Default for MainConf {
             zone_size: UNSET_SIZE,
             zone: ptr::null_mut(),
             states: Vec::new(),
-            roots: Vec::new(),
+            roots: BTreeSet::new(),
             clock: OnceCell::new(),
         }
     }
@@ -198,6 +202,7 @@ impl Default for SrvConf {
             locations: Vec::new(),
             pages: Vec::new(),
             has_pages: false,
+            exclude: Vec::new(),
             server: None,
             site: OnceCell::new(),
             fanout: false,
@@ -222,7 +227,19 @@ impl Default for LocConf {
     }
 }
 
+impl Directories {
+    /// All of them.
+    pub(crate) fn all(&self) -> [&'static Path; 5] {
+        [self.missing, self.provide, self.journal, self.deleted, self.catch_up]
+    }
+}
+
 impl SrvConf {
+    /// What is in its state directory.
+    pub(crate) fn directories(&self) -> Option<Directories> {
+        self.directories
+    }
+
     /// How its children catch up.
     pub(crate) fn catch_up(&self) -> CatchUp {
         self.catch_up.unwrap_or_default()
@@ -253,6 +270,11 @@ impl SrvConf {
         self.pages.iter().any(|(conf, _)| conf.page == page && conf.manage)
     }
 
+    /// Names that no list of files has.
+    pub(crate) fn excluded(&self) -> Arc<[Vec<u8>]> {
+        self.exclude.as_slice().into()
+    }
+
     /// Which files there are.
     pub(crate) fn locations(&self) -> &[Location] {
         &self.locations
@@ -277,7 +299,7 @@ impl SrvConf {
 
 impl MainConf {
     /// Directories that are served and stored to.
-    pub(crate) fn roots(&self) -> &[PathBuf] {
+    pub(crate) fn roots(&self) -> &BTreeSet<PathBuf> {
         &self.roots
     }
 

@@ -6,6 +6,7 @@
 //! - [`conf`]: the directives.
 //! - [`handlers`]: GET, PUT and DELETE, a file each. Start reading at `handlers/put.rs`.
 //! - [`pages`]: what the module serves about itself.
+//! - [`start`]: what nginx's master sees to before workers start.
 //! - [`catch_up`]: what children have missed is delivered later.
 //! - [`fanout`]: a change on its way to the children.
 //! - [`index`]: all files that this node serves, in order.
@@ -33,5 +34,6 @@ mod module;
 mod nginx;
 mod pages;
 mod receipt;
+mod start;
 mod store;
 mod zone;

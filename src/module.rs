@@ -10,8 +10,10 @@ use nginx_sys::*;
 use crate::catch_up;
 use crate::conf::{commands, merge, MainConf};
 use crate::handlers;
+use crate::nginx::worker::Master;
 use crate::nginx::{worker, OutOfMemory, Request, Status};
 use crate::pages;
+use crate::start;
 
 #[cfg(not(test))]
 ngx::ngx_modules!(ngx_http_filedist_module);
@@ -35,9 +37,23 @@ pub static mut ngx_http_filedist_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(commands::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(init_module),
     init_process: Some(init_process),
     ..ngx_module_t::default()
 };
+
+/// nginx's master calls this when it has read a configuration and made its paths, also with `-t`.
+unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx passes its cycle.
+    let (main, master) = unsafe { (MainConf::of_cycle(cycle), Master::of(cycle)) };
+    let Some(main) = main else { return NGX_OK as ngx_int_t };
+    let ok = catch_unwind(AssertUnwindSafe(|| start::prepare(main, &master))).unwrap_or(true);
+    // An error would end an nginx that is reloaded.
+    match ok || master.is_running {
+        true => NGX_OK as ngx_int_t,
+        false => NGX_ERROR as ngx_int_t,
+    }
+}
 
 /// nginx calls this when a worker starts.
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {

@@ -5,6 +5,7 @@ mod commit;
 mod digest;
 mod directory;
 mod lock;
+mod owner;
 mod path;
 mod present;
 mod remove;
@@ -14,6 +15,7 @@ mod version;
 
 pub(crate) use commit::{put, Commit, Committed, Published};
 pub(crate) use digest::Digest;
+pub(crate) use owner::{claim, claimed_by_other, hand_over, may_write, Owner};
 pub(crate) use path::{is_reserved, Target};
 pub(crate) use present::Present;
 pub(crate) use remove::{remove, Removed};

@@ -2030,7 +2030,7 @@ invalid number of arguments in "filedist_status" directive
 --- must_die: 1
 --- error_log
 [emerg]
-invalid number of arguments in "filedist_index" directive
+invalid parameter "manage" of "filedist_index": say "exclude=NAME"
 
 
 

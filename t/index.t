@@ -609,3 +609,33 @@ is(scalar(grep { $_ == 5 } policies()), 1, 'one');
     location / { filedist on; }
 --- after
 is_deeply([policies()], [0], 'the event loop');
+
+
+
+=== TEST 40: exclude - names are in no list, wherever they are
+--- config eval: main::node() =~ s/filedist_index;/filedist_index exclude=tmp exclude=.snapshots;/r
+--- after
+put($_) for map "root/$_", 'a', 'tmp', 'd/tmp/x', 'd/tmpx', 'd/.snapshots/1/a', 'd/e/tmp';
+is_deeply([paths()], ['/a', '/d/tmpx'], 'all');
+is((http_get(server_port(), '/__status__/?digest'))[2] =~ / (\d+) files /, 1, 'a digest');
+like((http_get(server_port(), '/__status__/?digest'))[2], qr/ 2 files /, 'of these');
+
+
+
+=== TEST 41: lost+found at the top of a disk, which cannot be read - is left out
+--- post_setup_server_root
+package main;
+be_nobody();
+put("root/$_") for 'a', 'd/lost+found/b';
+mkdir data_dir() . '/root/lost+found', 0700 or die $!;
+--- after
+is_deeply([paths()], ['/a', '/d/lost+found/b'], 'the files');
+rmdir data_dir() . '/root/lost+found';
+
+
+
+=== TEST 42: a page without the slash at its end - a redirect to it
+--- request eval: [map "GET /__${_}__", qw(index status missing)]
+--- error_code eval: [301, 301, 301]
+--- response_headers_like eval: [map "Location: http://\\S+/__${_}__/", qw(index status missing)]
+

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::conf::{Child, Site, Turn};
 use crate::counters::Counted;
 use crate::index::{self, Area};
-use crate::missing_log::Reader;
+use crate::missing_log::{self, Reader};
 use crate::nginx::{detached, worker, Alarm, Request};
 use crate::store::lend;
 
@@ -16,6 +16,10 @@ const STEP: usize = 500;
 
 /// Counts in the background, where nobody delivers the log and counts it then.
 pub(super) fn start(site: &'static Site, child: &'static Child) {
+    let missing = &child.counts().missing;
+    if missing_log::is_empty(site.directories().missing, child.name()) {
+        return missing.is_empty(worker::time());
+    }
     let Some(server) = site.server().server() else { return };
     let Some(turn) = Turn::take(&child.catching_up) else { return };
     _ = detached::start(server, b"", move |r| async move {

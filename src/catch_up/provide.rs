@@ -160,7 +160,8 @@ async fn provide(
     let areas = || site.server().areas(|location| location.has_child(name));
     let (logs, path) = (site.directories().missing, site.provide(name));
     let all = areas();
-    let begun = store::blocking(r, move || Provide::new(all, logs, name, path, file));
+    let exclude = site.server().excluded();
+    let begun = store::blocking(r, move || Provide::new(all, exclude, logs, name, path, file));
     let mut provide = begun.await?;
     let alarm = Alarm::new(r);
     let mut pause = PAUSE;
@@ -196,6 +197,8 @@ async fn provide(
 
 struct Provide {
     walk: Walk,
+    /// Names that are left out.
+    exclude: Arc<[Vec<u8>]>,
     /// Walks that are left.
     tries: u32,
     /// What was listed last before something could not be read, that may be read later.
@@ -222,6 +225,7 @@ enum End {
 impl Provide {
     fn new(
         areas: Arc<[Area]>,
+        exclude: Arc<[Vec<u8>]>,
         logs: &Path,
         child: &'static [u8],
         path: PathBuf,
@@ -232,12 +236,14 @@ impl Provide {
         // Torn by a crash it is not whole, and all begins anew.
         let after = done.strip_suffix(b"\n").and_then(escape::unpercent);
         let walk = Walk::new(areas, b"/", after.clone(), logs.into());
-        Ok(Provide { walk, tries: TRIES - 1, after, logs: logs.into(), child, path, file })
+        let walk = walk.excluding(Arc::clone(&exclude));
+        Ok(Provide { walk, exclude, tries: TRIES - 1, after, logs: logs.into(), child, path, file })
     }
 
     fn begin_again(&mut self, areas: Arc<[Area]>) {
         self.tries -= 1;
-        self.walk = Walk::new(areas, b"/", self.after.clone(), self.logs.clone());
+        let walk = Walk::new(areas, b"/", self.after.clone(), self.logs.clone());
+        self.walk = walk.excluding(Arc::clone(&self.exclude));
     }
 
     fn find(&mut self) -> Result<index::Step, Error> {

@@ -5,6 +5,7 @@
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use core::ptr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nginx_sys::*;
@@ -47,6 +48,14 @@ impl MainConf {
     pub(crate) fn servers(&self) -> impl Iterator<Item = &'static SrvConf> + '_ {
         // SAFETY: as in main().
         self.states.iter().filter_map(|(_, server)| unsafe { server.as_ref() })
+    }
+
+    /// Their state directories, each with its server.
+    pub(crate) fn state_directories(
+        &self,
+    ) -> impl Iterator<Item = (&PathBuf, &'static SrvConf)> + '_ {
+        // SAFETY: as in main().
+        self.states.iter().filter_map(|(path, server)| Some((path, unsafe { server.as_ref()? })))
     }
 
     /// That of a configuration that is running; none without `http`.
@@ -145,7 +154,7 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
     },
     ngx_command_t {
         name: ngx_string!("filedist_index"),
-        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS) as ngx_uint_t,
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_ANY) as ngx_uint_t,
         set: Some(set_page),
         conf: NGX_HTTP_LOC_CONF_OFFSET,
         offset: 0,
@@ -221,8 +230,24 @@ unsafe extern "C" fn set_page(
             }
         }
         let words = (*(*cf).args).as_slice::<ngx_str_t>();
+        let mut excluded = Vec::new();
         let manage = match words.get(1) {
             None => false,
+            Some(_) if page == Page::Index => {
+                let is_name = |name: &&[u8]| !name.is_empty() && !name.contains(&b'/');
+                for word in words.get(1..).unwrap_or_default() {
+                    let name = word.as_bytes().strip_prefix(b"exclude=").filter(is_name);
+                    let Some(name) = name else {
+                        let message = format_args!(
+                            "invalid parameter \"{word}\" of \"{name}\": say \"exclude=NAME\", the \
+                             name of files or directories, without a slash"
+                        , name = (*cmd).name);
+                        return conf_result(Err(refuse(cf, message)));
+                    };
+                    excluded.push(name.to_vec());
+                }
+                false
+            }
             Some(word) if word.as_bytes() == b"manage" => true,
             Some(word) => {
                 let message = format_args!(
@@ -232,11 +257,13 @@ unsafe extern "C" fn set_page(
             }
         };
         conf.page = Some(PageConf { page, manage });
+        (*conf::server::<SrvConf>(cf)).exclude.extend(excluded);
         let core = &mut *conf::core_location(cf);
-        if matches!(page, Page::Missing | Page::Index) && !conf::has_prefix(core) {
+        let has_slash = core.name.as_bytes().ends_with(b"/") && core.exact_match() == 0;
+        if matches!(page, Page::Missing | Page::Index) && !(conf::has_prefix(core) && has_slash) {
             let of_name = name.as_bytes().get(b"filedist_".len()..).unwrap_or_default();
             let message = format_args!(
-                "\"{name}\" needs a location by prefix, as in \"location /__{}__/\"",
+                "\"{name}\" needs a location by prefix, as in \"location /__{}__/\", with a slash at its end",
                 String::from_utf8_lossy(of_name)
             );
             return conf_result(Err(refuse(cf, message)));
@@ -389,7 +416,7 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
     // SAFETY: as said above.
     unsafe {
         let main = &*conf::main::<MainConf>(cf);
-        if state::check_roots(cf, main).is_err() {
+        if state::keep_apart(cf, main).is_err() || state::check_roots(cf, main).is_err() {
             return NGX_ERROR as ngx_int_t;
         }
         for (_, server) in &main.states {

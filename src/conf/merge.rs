@@ -8,7 +8,7 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::*;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use super::state::{claim_state, keep_apart};
+use super::state::{claim_state, note_root};
 use super::{locations, pages};
 use super::{LocConf, MainConf, SrvConf, ACK_CHILDREN, UNSET_SIZE, UNSET_UINT};
 use crate::module;
@@ -186,7 +186,7 @@ unsafe fn take_over(
                            reach the children; leave one of them out";
             return Err(refuse(cf, format_args!("{message}")));
         }
-        keep_apart(cf, core)?;
+        note_root(cf, core);
         share_memory(cf)?;
 
         if child.next.is_some() {

@@ -68,6 +68,10 @@ pub(super) unsafe fn serve(
             }
             server.pages.push((PageConf { page, manage }, path));
         }
+        if core.name.as_bytes().ends_with(b"/") && core.exact_match() == 0 {
+            // Without the slash it is a redirect to it, as with proxy_pass.
+            core.set_auto_redirect(1);
+        }
         core.handler = Some(module::page_handler);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use nginx_sys::*;
@@ -94,52 +95,45 @@ pub(super) unsafe fn directories(
     }
 }
 
-/// The state directory must not be served, nor the served files lie in it.
+/// Notes the directory that the location serves and stores to.
 ///
 /// # Safety
 ///
-/// `cf` is at a location of a server with a state directory.
-pub(super) unsafe fn keep_apart(
-    cf: *mut ngx_conf_t,
-    core: &ngx_http_core_loc_conf_t,
-) -> Result<(), Refused> {
-    // SAFETY: the caller vouches for `cf`.
-    unsafe {
-        let main = &mut *conf::main::<MainConf>(cf);
-        let Some(root) = conf::root(core).map(real_path) else { return Ok(()) };
-        if !main.roots.contains(&root) {
-            main.roots.push(root);
-        }
-        all_apart(cf)
+/// `cf` is at the location.
+pub(super) unsafe fn note_root(cf: *mut ngx_conf_t, core: &ngx_http_core_loc_conf_t) {
+    if let Some(root) = conf::root(core).map(real_path) {
+        // SAFETY: the caller vouches for `cf`.
+        unsafe { (*conf::main::<MainConf>(cf)).roots.insert(root) };
     }
 }
 
-/// The same for all servers: a root of one must not hold the state of another.
+/// No state directory must be served, nor may served files lie in one, be it of another server.
 ///
 /// # Safety
 ///
-/// `cf` is the configuration being read.
-unsafe fn all_apart(cf: *mut ngx_conf_t) -> Result<(), Refused> {
-    // SAFETY: the caller vouches for `cf`.
-    unsafe {
-        let main = &*conf::main::<MainConf>(cf);
-        for (state, _) in &main.states {
-            for root in &main.roots {
-                if state.starts_with(root) || root.starts_with(state) {
-                    return Err(refuse(
-                        cf,
-                        format_args!(
-                            "the state directory \"{}\" and the root \"{}\" lie inside one \
-                             another: move \"filedist_state\" elsewhere",
-                            state.display(),
-                            root.display()
-                        ),
-                    ));
-                }
-            }
+/// `cf` is the configuration, all of which has been read.
+pub(super) unsafe fn keep_apart(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), Refused> {
+    let states: BTreeSet<&Path> = main.states.iter().map(|(state, _)| state.as_path()).collect();
+    let inside = |state: &&Path| state.ancestors().any(|above| main.roots.contains(above));
+    let around = |root: &&PathBuf| root.ancestors().any(|above| states.contains(above));
+    let pair = match (states.iter().copied().find(inside), main.roots.iter().find(around)) {
+        (Some(state), _) => {
+            state.ancestors().find(|it| main.roots.contains(*it)).map(|it| (state, it))
         }
-        Ok(())
-    }
+        (_, Some(root)) => {
+            root.ancestors().find(|it| states.contains(it)).map(|it| (it, root.as_path()))
+        }
+        _ => None,
+    };
+    let Some((state, root)) = pair else { return Ok(()) };
+    let message = format_args!(
+        "the state directory \"{}\" and the root \"{}\" lie inside one another: move \
+         \"filedist_state\" elsewhere",
+        state.display(),
+        root.display()
+    );
+    // SAFETY: the caller vouches for `cf`.
+    Err(unsafe { refuse(cf, message) })
 }
 
 /// A version that is written to a file must be what is read from it: else changes of one second are

@@ -21,6 +21,9 @@ const SLICE: Duration = Duration::from_millis(20);
 /// Bytes of paths in a step: as many as there may be, and one path more.
 const PATHS: usize = 64 * 1024;
 
+/// What fsck has found, at the top of an ext file system: for root alone.
+const LOST_FOUND: &[u8] = b"lost+found/";
+
 /// How many entries of a directory are read between two looks at the clock.
 const PIECE: usize = 128;
 
@@ -48,6 +51,8 @@ pub(crate) struct Walk {
     name: Vec<u8>,
     problem: Option<Problem>,
     slice: Duration,
+    /// Names that are left out, with all below them.
+    exclude: Arc<[Vec<u8>]>,
 }
 
 enum Phase {
@@ -90,6 +95,11 @@ impl Walk {
         Walk::within(LIMITS, SLICE, areas, below, after, scratch)
     }
 
+    /// Leaves out what has one of these names, or is below it (`filedist_index exclude=`).
+    pub(crate) fn excluding(self, names: Arc<[Vec<u8>]>) -> Walk {
+        Walk { exclude: names, ..self }
+    }
+
     pub(super) fn within(
         limits: Limits,
         slice: Duration,
@@ -105,6 +115,7 @@ impl Walk {
             levels: Vec::new(),
             names: Names::new(limits, scratch),
             url: below.to_vec(),
+            exclude: Arc::new([]),
             disk: Vec::new(),
             name: Vec::new(),
             problem: None,
@@ -169,7 +180,9 @@ impl Walk {
                 self.after = None;
             }
         }
-        if !area::is_listed(&self.url) {
+        if !area::is_listed(&self.url)
+            || self.url.split(|&byte| byte == b'/').any(|it| self.excludes(it))
+        {
             return Ok(());
         }
         let place = area::directory(&self.areas, &self.url);
@@ -191,7 +204,9 @@ impl Walk {
         let first = First::of(self.after.as_deref(), &self.url);
         if has_mounts {
             for name in area::names(&self.areas, &self.url).filter(|name| first.wants(name)) {
-                self.names.add(name)?;
+                if !self.excludes(name) {
+                    self.names.add(name)?;
+                }
             }
         }
         self.phase = Phase::Sorting;
@@ -204,13 +219,27 @@ impl Walk {
         Ok(())
     }
 
+    fn excludes(&self, name: &[u8]) -> bool {
+        let name = name.strip_suffix(b"/").unwrap_or(name);
+        self.exclude.iter().any(|excluded| excluded == name)
+    }
+
+    /// The directory on top is that of an area.
+    fn is_top(&self) -> bool {
+        self.levels.last().is_some_and(|it| it.area.is_some_and(|(_, base)| it.disk == base))
+    }
+
     fn read(&mut self) -> io::Result<()> {
         for _ in 0..PIECE {
             let Phase::Reading(directory) = &mut self.phase else { return Ok(()) };
             match directory.next() {
                 None => self.phase = Phase::Sorting,
                 Some(Ok(None)) => {}
-                Some(Ok(Some(name))) => self.names.add(&name)?,
+                Some(Ok(Some(name))) => {
+                    if !self.excludes(&name) && !(self.is_top() && name == LOST_FOUND) {
+                        self.names.add(&name)?;
+                    }
+                }
                 Some(Err((call, error))) => {
                     let area = self.levels.last().and_then(|level| level.area);
                     self.failed(call, area.unwrap_or_default().0, error);

@@ -7,12 +7,16 @@ use nginx_sys::*;
 /// Levels of the error log that the module uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// nginx cannot work like this.
+    Emerg,
     /// Something is broken.
     Alert,
     /// Something that must not happen, and that an operator has to look at now.
     Crit,
     /// A request failed for a reason on this machine.
     Error,
+    /// Something that will not work, and that an operator has meant, perhaps.
+    Warn,
     /// The client did something wrong.
     Info,
 }
@@ -20,9 +24,11 @@ pub enum Level {
 impl Level {
     fn number(self) -> ngx_uint_t {
         let number = match self {
+            Level::Emerg => NGX_LOG_EMERG,
             Level::Alert => NGX_LOG_ALERT,
             Level::Crit => NGX_LOG_CRIT,
             Level::Error => NGX_LOG_ERR,
+            Level::Warn => NGX_LOG_WARN,
             Level::Info => NGX_LOG_INFO,
         };
         number as ngx_uint_t

@@ -21,6 +21,60 @@ pub fn is_worker() -> bool {
     process == NGX_PROCESS_WORKER as ngx_uint_t || process == NGX_PROCESS_SINGLE as ngx_uint_t
 }
 
+/// What nginx's master knows of itself when it has read a configuration.
+pub struct Master {
+    /// The workers' user and group: `user`, or those of a master that is not root.
+    pub user: u32,
+    pub group: u32,
+    /// The user's name, or number.
+    pub user_name: String,
+    /// Its configuration file.
+    pub configuration: String,
+    /// `nginx -t`: nothing is to be changed.
+    pub only_tests: bool,
+    /// There is an older configuration: it is a reload.
+    pub is_running: bool,
+}
+
+impl Master {
+    /// # Safety
+    ///
+    /// nginx passes the cycle to init_module.
+    pub unsafe fn of(cycle: *mut ngx_cycle_t) -> Master {
+        // SAFETY: the caller vouches for the cycle; the core module is always there, and geteuid(2) and
+        // getegid(2) cannot fail.
+        unsafe {
+            let index = *ptr::addr_of!(ngx_core_module.index);
+            let core = &*(*(*cycle).conf_ctx.add(index)).cast::<ngx_core_conf_t>();
+            let own = (libc::geteuid(), libc::getegid());
+            let unset = core.user == NGX_CONF_UNSET_UINT;
+            // One process that does everything stays what it is.
+            let changes = own.0 == 0 && !unset && core.master != 0;
+            let (user, group) = match changes {
+                true => (core.user as u32, core.group as u32),
+                false => own,
+            };
+            let name = core.username.cast_const();
+            let user_name = match changes && !name.is_null() {
+                true => core::ffi::CStr::from_ptr(name.cast()).to_string_lossy().into_owned(),
+                false => user.to_string(),
+            };
+            let old = (*cycle).old_cycle;
+            Master {
+                user,
+                group,
+                user_name,
+                configuration: String::from_utf8_lossy((*cycle).conf_file.as_bytes()).into_owned(),
+                only_tests: ngx_test_config != 0,
+                is_running: !old.is_null() && !(*old).conf_ctx.is_null(),
+            }
+        }
+    }
+}
+
+/// `user` was not said, and nginx was built without one.
+const NGX_CONF_UNSET_UINT: ngx_uid_t = ngx_uid_t::MAX;
+
 /// The worker is to end when its requests have ended.
 pub fn is_exiting() -> bool {
     // SAFETY: nginx's signal handlers set them; reading a word tears nothing.

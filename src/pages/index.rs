@@ -62,7 +62,8 @@ async fn list(
     let mut stream = Stream::start(r, form.media_type(), &[])?;
     stream.write(&text).await?;
     let scratch = site.directories().missing.into();
-    let walk = Walk::new(Arc::clone(areas), below, None, scratch);
+    let walk =
+        Walk::new(Arc::clone(areas), below, None, scratch).excluding(site.server().excluded());
     let mut list = List { walk, form, text, files: 0 };
     let alarm = Alarm::lasting(r);
     loop {

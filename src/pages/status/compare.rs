@@ -147,7 +147,8 @@ async fn tell(
     let areas = site.server().areas(|location| location.has_child(name));
     let directory = site.directories().missing;
     let mut comparison = Comparison {
-        walk: Walk::new(Arc::clone(&areas), b"/", None, directory.into()),
+        walk: Walk::new(Arc::clone(&areas), b"/", None, directory.into())
+            .excluding(site.server().excluded()),
         areas,
         tombstones: site.tombstones(),
         list,

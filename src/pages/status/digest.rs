@@ -67,7 +67,8 @@ pub(super) async fn digest(
 /// Counts all files.
 async fn sum(r: Request, site: &'static Site) -> Result<Node, Error> {
     let areas = site.server().areas(|_| true);
-    let walk = Walk::new(areas, b"/", None, site.directories().missing.into());
+    let walk = Walk::new(areas, b"/", None, site.directories().missing.into())
+        .excluding(site.server().excluded());
     let mut sum = Sum { walk, md5: Md5::new(), files: 0, bytes: 0 };
     let alarm = Alarm::lasting(r);
     loop {
