@@ -3,6 +3,7 @@
 
 mod child;
 pub(crate) mod commands;
+pub(crate) mod context;
 mod locations;
 pub(crate) mod merge;
 mod pages;
@@ -59,6 +60,8 @@ pub(crate) struct SrvConf {
     upstreams: Vec<Upstream>,
     /// How a request that is not about a file reaches the servers of each.
     ways: Vec<(Upstream, Way)>,
+    /// The locations with children, by their names.
+    names: Vec<(Vec<u8>, Way)>,
     /// Which files there are; of each prefix one.
     locations: Vec<Location>,
     /// The prefixes of its pages, of each kind the first.
@@ -173,6 +176,10 @@ pub(crate) struct LocConf {
     next: Option<Handler>,
     /// The children, or none on a leaf.
     upstream: Option<Upstream>,
+    /// What a delivery needs of the client's request.
+    needs: context::Needs,
+    /// The directory, as the configuration says it.
+    root: Vec<u8>,
     /// The server's, where it has a state directory that this location uses.
     server: *const SrvConf,
 }
@@ -199,6 +206,7 @@ impl Default for SrvConf {
             core: ptr::null_mut(),
             upstreams: Vec::new(),
             ways: Vec::new(),
+            names: Vec::new(),
             locations: Vec::new(),
             pages: Vec::new(),
             has_pages: false,
@@ -222,6 +230,8 @@ impl Default for LocConf {
             media: None,
             next: None,
             upstream: None,
+            needs: context::Needs::default(),
+            root: Vec::new(),
             server: ptr::null(),
         }
     }
@@ -253,6 +263,11 @@ impl SrvConf {
     /// How a request that is not about a file reaches the servers of an upstream.
     pub(crate) fn way(&self, upstream: Upstream) -> Option<Way> {
         self.ways.iter().find(|(other, _)| *other == upstream).map(|(_, way)| *way)
+    }
+
+    /// Its location of that name that has children.
+    pub(crate) fn location(&self, name: &[u8]) -> Option<Way> {
+        self.names.iter().find(|(other, _)| other == name).map(|(_, way)| *way)
     }
 
     /// Whether it serves what needs walks through files, or may have begun one.
@@ -315,6 +330,11 @@ impl MainConf {
 }
 
 impl LocConf {
+    /// What a delivery needs of the client's request.
+    pub(crate) fn needs(&self) -> &context::Needs {
+        &self.needs
+    }
+
     /// What asks the children, on a parent.
     pub(crate) fn next(&self) -> Option<Handler> {
         self.next

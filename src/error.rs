@@ -25,6 +25,8 @@ pub(crate) enum Error {
     OutsideRoot,
     /// `disable_symlinks` forbids the path.
     Symlink,
+    /// The values that deliveries need of the request's header are too long to be kept.
+    ContextTooLong,
     /// PUT without Content-Length and not chunked.
     LengthRequired,
     /// PUT of a part of a file.
@@ -73,6 +75,7 @@ impl Error {
             | Error::IsRoot => 409,
             Error::ReservedName | Error::Symlink => 403,
             Error::NameTooLong | Error::OutsideRoot | Error::Version(_) | Error::Digest(_) => 400,
+            Error::ContextTooLong => 431,
             Error::LengthRequired => 411,
             Error::ContentRange => 501,
             Error::UnexpectedBody => 415,
@@ -135,6 +138,9 @@ impl fmt::Display for Error {
             Error::NameTooLong => "the name is too long",
             Error::OutsideRoot => "the path leads out of the root",
             Error::Symlink => "a symbolic link is in the way",
+            Error::ContextTooLong => {
+                "header fields that are passed on to the children are too long to be kept (4096 bytes)"
+            }
             Error::LengthRequired => "send Content-Length, or a chunked body",
             Error::ContentRange => "PUT takes whole files, no ranges",
             Error::UnexpectedBody => "DELETE takes no body",

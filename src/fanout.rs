@@ -335,6 +335,8 @@ fn log_missing(
         path: &change.path,
         version: change.version(),
         reason,
+        // Without it the change was refused.
+        context: change.context().unwrap_or_default(),
     };
     let Err(error) = site.missed(child, &entry, change.length()) else { return true };
     r.log(

@@ -125,6 +125,7 @@ fn commit(conf: &LocConf, change: &Change) -> Result<Commit, Error> {
             deleted: change.verb == Verb::Delete,
             path: change.path.clone(),
             upstream: upstream.name().to_vec(),
+            context: change.context()?.to_owned(),
         };
         journal = Some((site.journal(fsync)?, intent));
     }

@@ -35,13 +35,16 @@ pub(crate) struct Intent {
     pub(crate) path: Vec<u8>,
     /// The upstream whose servers are the children.
     pub(crate) upstream: Vec<u8>,
+    /// What a delivery needs of the client's request (`conf/context.rs`): words without spaces in them.
+    pub(crate) context: String,
 }
 
 impl Intent {
     fn line(&self) -> String {
         let verb = if self.deleted { "DELETE" } else { "PUT" };
         let (path, upstream) = (escape::percent(&self.path), escape::percent(&self.upstream));
-        format!("{} {verb} {path} {upstream}\n", self.version)
+        let space = if self.context.is_empty() { "" } else { " " };
+        format!("{} {verb} {path} {upstream}{space}{}\n", self.version, self.context)
     }
 
     /// `None` for a line that is cleared, torn or malformed.
@@ -50,7 +53,7 @@ impl Intent {
         if !line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return None;
         }
-        let mut fields = line.split(|&byte| byte == b' ');
+        let mut fields = line.splitn(5, |&byte| byte == b' ');
         let version = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let deleted = match fields.next()? {
             b"PUT" => false,
@@ -59,7 +62,11 @@ impl Intent {
         };
         let path = escape::unpercent(fields.next()?)?;
         let upstream = escape::unpercent(fields.next()?)?;
-        fields.next().is_none().then_some(Intent { version, deleted, path, upstream })
+        let context = fields.next().unwrap_or_default();
+        let is_word = |word: &[u8]| word.len() > 1 && matches!(word.first(), Some(b'$' | b'@'));
+        let is_context = context.is_empty() || context.split(|&byte| byte == b' ').all(is_word);
+        let context = String::from_utf8(context.to_vec()).ok().filter(|_| is_context)?;
+        Some(Intent { version, deleted, path, upstream, context })
     }
 }
 
@@ -382,7 +389,7 @@ mod tests {
 
     fn intent(version: u64) -> Intent {
         let (path, upstream) = (b"/a/b.mp3".to_vec(), b"children".to_vec());
-        Intent { version, deleted: version % 2 == 1, path, upstream }
+        Intent { version, deleted: version % 2 == 1, path, upstream, context: String::new() }
     }
 
     /// Removes the journals that are left. The versions of their intents, in order.
@@ -415,6 +422,7 @@ mod tests {
         for intent in [
             Intent { path, upstream: b" %\xff#".to_vec(), ..intent(u64::MAX) },
             Intent { path: Vec::new(), upstream: Vec::new(), ..intent(0) },
+            Intent { context: "@/in/ $host=a.example $x=%24".into(), ..intent(1) },
         ] {
             let line = intent.line();
             assert_eq!(line.lines().count(), 1);

@@ -144,7 +144,8 @@ mod testing {
     pub(super) const NOON: [u32; 6] = [2026, 11, 22, 11, 24, 5];
 
     pub(super) fn put(path: &[u8]) -> Entry<'_> {
-        Entry { time: NOON, deleted: false, path, version: 1763810645123456789, reason: "502" }
+        let version = 1763810645123456789;
+        Entry { time: NOON, deleted: false, path, version, reason: "502", context: "" }
     }
 
     /// A directory for a test; it goes with this.

@@ -55,4 +55,4 @@ pub(crate) use subrequest::{pass, Answer, Ask, Page, Sink, Subrequest, Way};
 pub(crate) use task::run;
 pub(crate) use thread::{offload, offload_idle};
 pub(crate) use upstream::{Child, Upstream};
-pub(crate) use variables::Record;
+pub(crate) use variables::{Record, Variable};

@@ -1164,3 +1164,70 @@ like(ask('PUT', '/a', 'x'), qr/^error: \Q$main::s\E\/a failed to store: 507 \(no
 like(ask('PUT', '/a', 'y', 'Accept: application/json'), qr/"reason":"507 \(no space left on this node\)"/, 'JSON');
 like($_, qr/ 507 \(no space left on this node\)<br>\n\z/, 'missing log') for entries();
 is(scalar entries(), 2, 'both');
+
+
+
+=== TEST 73: "root" with the host - each host's files are delivered to its own place, and its DELETE deletes no other's
+--- http_config eval: main::upstream('127.0.0.1:$TEST_NGINX_L') . main::leaf('c1') =~ s{root (\S+)/c1;}{root $1/c1/\$host;}r
+--- config eval: main::node('root $TEST_NGINX_DATA/root/$host; proxy_set_header Host $host;') =~ s{root \S+/root;\n}{}r
+--- after
+make_path(map { data_dir() . "/$_" } qw(root/a.example root/b.example c1/a.example c1/b.example));
+my $to = sub ($method, $path, $host, $body = undef) {
+    my $socket = client();
+    my $length = defined $body ? 'Content-Length: ' . length($body) . "\r\n" : '';
+    $socket->printflush("$method $path HTTP/1.1\r\nHost: $host\r\n${length}Connection: close\r\n\r\n" . ($body // ''));
+    return answer($socket);
+};
+like($to->('PUT', '/a', 'a.example', 'of a'), qr/^success: root\/a stored/m, 'a has it');
+like($to->('PUT', '/a', 'b.example', 'of b'), qr/^success: root\/a stored/m, 'b has it');
+like($to->('PUT', '/b', 'b.example', 'more of b'), qr/^success: root\/b stored/m, 'and more');
+like($to->('DELETE', '/a', 'a.example'), qr/^success: root\/a deleted/m, 'a deletes it');
+like(join('', entries()), qr/ \$host=a\.example<br>/, 'an entry says which host it is of');
+relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1});
+ok(is_drained(), 'nothing is missing');
+is(read_data('c1/a.example/a'), undef, 'the child has none of a');
+is(read_data('c1/b.example/a'), 'of b', 'that of b');
+is(read_data('c1/b.example/b'), 'more of b', 'and more');
+is(read_data('root/b.example/a'), 'of b', 'nothing of b is deleted here');
+
+
+
+=== TEST 74: "root" with a header field, filedist_ack local - is delivered from there, with the field
+--- http_config eval: main::upstream('127.0.0.1:$TEST_NGINX_C1') . main::leaf('c1') =~ s{root (\S+)/c1;}{root $1/c1/\$http_x_user;}r
+--- config eval: main::node('root $TEST_NGINX_DATA/root/$http_x_user; proxy_set_header X-User $http_x_user; proxy_set_header X-Other $http_x_other; filedist_ack local;') =~ s{root \S+/root;\n}{}r
+--- after
+make_path(map { data_dir() . "/$_" } qw(root/joe c1/joe));
+like(ask('PUT', '/a', 'of joe', 'X-User: joe'), qr/^success: root\/a stored: 6 bytes\nsuccess: \S+ queued$/m, 'PUT');
+ok(is_drained(), 'nothing is missing');
+is(read_data('c1/joe/a'), 'of joe', 'the child has it');
+like(ask('PUT', '/a', 'x', 'X-User: joe', 'X-Other: ' . '%' x 3000), qr/^HTTP\/1.1 431 .*too long to be kept/ms, 'a field that is too long');
+
+
+
+=== TEST 75: "root" with a variable, an entry that does not say its value - stays, and says why
+--- config eval: main::node('root $TEST_NGINX_DATA/root/$http_x_user;') =~ s{root \S+/root;\n}{}r
+--- error_log eval: [qr/DELETE "\/a": it does not say what \$http_x_user was/]
+--- post_setup_server_root
+package main;
+child($ENV{TEST_NGINX_S});
+seed_log($main::s, entry('DELETE', '/a', $main::old));
+--- after
+ok(error_log_has(qr/it does not say what/), 'told');
+is(all_requests(), '', 'nothing is sent');
+is(scalar entries(), 1, 'the entry');
+
+
+
+=== TEST 76: a location by rewrite, and a named one - what was missed is delivered from there
+--- http_config eval: $::linked
+--- config eval: main::node() . 'location /in/ { filedist on; root $TEST_NGINX_DATA/in; rewrite ^/in/(.*)$ /out/$1 break; proxy_pass http://children; } location /named/ { error_page 418 = @store; return 418; } location @store { filedist on; root $TEST_NGINX_DATA/in; proxy_pass http://children; }'
+--- dirs: in
+--- after
+like(ask('PUT', '/in/a', 'by rewrite'), qr/^success: root\/out\/a stored/m, 'PUT by rewrite');
+like(ask('PUT', '/named/a', 'by name'), qr/^success: root\/named\/a stored/m, 'PUT by name');
+is(read_data('in/out/a'), 'by rewrite', 'here');
+relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1});
+ok(is_drained(), 'nothing is missing');
+is(read_data('c1/out/a'), 'by rewrite', 'the child has what was rewritten');
+is(read_data('c1/named/a'), 'by name', 'and what came by name');
+

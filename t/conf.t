@@ -2492,3 +2492,31 @@ repeat "proxy_pass"
 --- files_like
 root/a.flv hello
 root/c/a.flv hello
+
+
+
+=== TEST 190: another proxy_pass in limit_except - refused, since what is delivered later would not be told the block
+--- http_config
+    upstream one { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+    upstream two { server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; filedist_fanout; }
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://one; limit_except GET { proxy_pass http://two; } }
+--- must_die: 1
+--- error_log
+[emerg]
+"proxy_pass" of its own in an "if" or "limit_except" block of a location with "filedist on"
+
+
+
+=== TEST 191: another root in an if block - refused, since what is delivered later would not be told the block
+--- http_config
+    upstream one { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+    upstream two { server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; filedist_fanout; }
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://one; if ($http_x) { root $TEST_NGINX_DATA/other; } }
+--- must_die: 1
+--- error_log
+[emerg]
+"root" of its own in an "if" or "limit_except" block of a location with "filedist on"

@@ -344,6 +344,8 @@ sub configuration_problems ($text) {
     my @blocks = blocks($text, 'nginx');
     return 'no configurations' if !@blocks;
     make_path("$dir/conf/files");
+    # nginx warns of a root that its workers may not write to.
+    chmod 0777, "$dir/conf/files";
     my @problems;
     for my $block (@blocks) {
         spew("$dir/conf/nginx.conf", whole($block));

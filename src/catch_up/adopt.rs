@@ -69,6 +69,7 @@ fn take_over(site: &Site, left: &Left) -> io::Result<()> {
                 path: &intent.path,
                 version: intent.version,
                 reason: INTERRUPTED,
+                context: &intent.context,
             };
             site.missed(child, &entry, 0)?;
             if !children.contains(&child) {

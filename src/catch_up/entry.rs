@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::provide;
-use crate::conf::{LocConf, Site};
+use crate::conf::{context, LocConf, Site};
 use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
@@ -93,6 +93,9 @@ pub(super) async fn deliver(
         }
         return Kept("its location has no such child any more".into());
     };
+    if let Err(why) = conf.needs().restore(&r, &missed.context) {
+        return Kept(why);
+    }
     let target = match Target::of(&r) {
         Err(error) => return Kept(error.to_string()),
         Ok(target) => target,
@@ -219,10 +222,14 @@ impl Entry<'_> {
         for (names, version) in buried.unwrap_or_default() {
             let path = above(&self.missed.path, names).to_vec();
             let reason = "409".into();
-            let missed = Missed { time: 0, deleted: true, path: path.clone(), version, reason };
+            let context = self.missed.context.clone();
+            let name = context::location(&context);
+            let location = name.and_then(|name| self.site.server().location(&name));
+            let missed =
+                Missed { time: 0, deleted: true, path: path.clone(), version, reason, context };
             let (child, pace) = (self.name, Rc::clone(self.pace));
             // The entry is tried again whatever comes of it.
-            _ = detached::start(server, &path, move |r| async move {
+            _ = detached::start_at(server, &path, location, move |r| async move {
                 deliver(r, child, &missed, &pace).await;
             });
         }

@@ -275,6 +275,7 @@ impl Provide {
                 path,
                 version: *version,
                 reason: PROVIDED,
+                context: "",
             })
             .collect();
         let log = || Error::io("write", &missing_log::directory(&self.logs, self.child));

@@ -259,11 +259,10 @@ unsafe extern "C" fn set_page(
         conf.page = Some(PageConf { page, manage });
         (*conf::server::<SrvConf>(cf)).exclude.extend(excluded);
         let core = &mut *conf::core_location(cf);
-        let has_slash = core.name.as_bytes().ends_with(b"/") && core.exact_match() == 0;
-        if matches!(page, Page::Missing | Page::Index) && !(conf::has_prefix(core) && has_slash) {
+        if matches!(page, Page::Missing | Page::Index) && !conf::has_prefix(core) {
             let of_name = name.as_bytes().get(b"filedist_".len()..).unwrap_or_default();
             let message = format_args!(
-                "\"{name}\" needs a location by prefix, as in \"location /__{}__/\", with a slash at its end",
+                "\"{name}\" needs a location by prefix, as in \"location /__{}__/\"",
                 String::from_utf8_lossy(of_name)
             );
             return conf_result(Err(refuse(cf, message)));

@@ -70,6 +70,9 @@ pub(super) unsafe fn note(cf: *mut ngx_conf_t, conf: &LocConf) {
             }
         }
         let name = core.name.as_bytes();
+        if let (true, 0, Some(_), Some(next)) = (is_on, core.noname(), conf.upstream, conf.next) {
+            server.names.push((name.to_vec(), Way::new(conf::locations_of(cf), next)));
+        }
         if core.noname() != 0 || core.named() != 0 || !(name.is_empty() || conf::has_prefix(core)) {
             return;
         }

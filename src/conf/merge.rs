@@ -8,11 +8,12 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::*;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
+use super::context::{self, Needs};
 use super::state::{claim_state, note_root};
 use super::{locations, pages};
 use super::{LocConf, MainConf, SrvConf, ACK_CHILDREN, UNSET_SIZE, UNSET_UINT};
 use crate::module;
-use crate::nginx::{conf, Handler, Upstream};
+use crate::nginx::{conf, Handler, Upstream, Variable};
 use crate::zone;
 
 /// Size of the shared memory where `filedist_zone` does not say.
@@ -180,6 +181,7 @@ unsafe fn take_over(
                            could leave the directory with \"..\": add the slash to the location";
             return Err(refuse(cf, format_args!("{message}")));
         }
+        need(cf, parent, child, core)?;
         claim_state(cf, child)?;
         if child.acks_locally() && !conf::server::<SrvConf>(cf).as_ref().is_some_and(catches_up) {
             let message = "\"filedist_ack local\" with \"filedist_catch_up off\": nothing would \
@@ -203,6 +205,60 @@ unsafe fn take_over(
         core.handler = Some(module::content_handler);
         Ok(())
     }
+}
+
+/// Notes what deliveries need of the client's request, and refuses what cannot be kept of it.
+///
+/// # Safety
+///
+/// `cf` is at the location of `child`, which is merged.
+unsafe fn need(
+    cf: *mut ngx_conf_t,
+    parent: &LocConf,
+    child: &mut LocConf,
+    core: &ngx_http_core_loc_conf_t,
+) -> Result<(), Refused> {
+    child.root = core.root.as_bytes().to_vec();
+    if child.upstream.is_none() && parent.upstream.is_none() {
+        return Ok(());
+    }
+    // SAFETY: the caller vouches for `cf`.
+    unsafe {
+        let other = if child.upstream != parent.upstream {
+            Some("proxy_pass")
+        } else if child.root != parent.root {
+            Some("root")
+        } else {
+            None
+        };
+        if let (Some(directive), true) = (other, core.noname() != 0 && parent.enable == 1) {
+            let message = format_args!(
+                "\"{directive}\" of its own in an \"if\" or \"limit_except\" block of a location with \
+                 \"filedist on\": what is delivered later is not told the block; give it a location of \
+                 its own, or, for \"root\", a variable that \"set\" or \"map\" gives a value"
+            );
+            return Err(refuse(cf, message));
+        }
+        let variables = |texts: &[&[u8]]| {
+            let names = texts.iter().flat_map(|text| context::names(text));
+            names.map(|name| Variable::new(cf, name)).collect::<Option<Vec<_>>>()
+        };
+        let root = match core.root_lengths.is_null() {
+            true => Some(Vec::new()),
+            false => variables(&[core.root.as_bytes()]),
+        };
+        let mut texts = conf::proxy_headers(cf);
+        let name = child.name;
+        texts.push(name.source());
+        let (Some(root), Some(mut rest)) = (root, variables(&texts)) else {
+            return Err(refuse(cf, format_args!("no memory for \"filedist on\"")));
+        };
+        rest.retain(|variable| !root.contains(variable));
+        rest.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        rest.dedup();
+        child.needs = Needs { root, rest };
+    }
+    Ok(())
 }
 
 fn catches_up(server: &SrvConf) -> bool {

@@ -44,6 +44,8 @@ pub(crate) struct Change {
     length: Cell<u64>,
     /// How this node calls itself.
     pub(crate) node: Vec<u8>,
+    /// What its delivery needs of the request, see `conf/context.rs`; none where that is too much.
+    context: Option<String>,
     /// The way that it came.
     pub(crate) via: Via,
     /// The form of the receipt.
@@ -62,6 +64,7 @@ impl Change {
             version: Cell::new(0),
             length: Cell::new(0),
             node: conf.node_name(r),
+            context: conf.needs().of(r).ok(),
             via: Via::of(r),
             form: Form::accepted(r.header("accept")),
             counts: conf.site().map(|site| site.counts()),
@@ -77,6 +80,7 @@ impl Change {
             version: Cell::new(version),
             length: Cell::new(0),
             node: conf.node_name(r),
+            context: None,
             via: Via(None),
             form: Form::Text,
             counts: None,
@@ -100,6 +104,11 @@ impl Change {
 
     pub(crate) fn set_length(&self, length: u64) {
         self.length.set(length);
+    }
+
+    /// What is kept for its delivery.
+    pub(crate) fn context(&self) -> Result<&str, Error> {
+        self.context.as_deref().ok_or(Error::ContextTooLong)
     }
 
     /// Keeps something for the access log.

@@ -4,8 +4,9 @@ use super::has_form;
 use crate::escape;
 
 /// Bytes of the longest line, without the newline: a path of PATH_MAX (4096) bytes, all of which
-/// are escaped both in the link (3 bytes) and in the text (6 bytes), and the other fields.
-pub(super) const LINE_MAX: usize = 40 * 1024;
+/// are escaped both in the link (3 bytes) and in the text (6 bytes), and the other fields, of which the
+/// context has 4096 bytes at most.
+pub(super) const LINE_MAX: usize = 44 * 1024;
 
 /// A change that one child has not got.
 pub(crate) struct Entry<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) version: u64,
     /// Why: one word, as a status, or `timeout`; what may follow in brackets has none in it.
     pub(crate) reason: &'a str,
+    /// What a delivery needs of the client's request (`conf/context.rs`): words without spaces in them.
+    pub(crate) context: &'a str,
 }
 
 impl Entry<'_> {
@@ -42,6 +45,10 @@ impl Entry<'_> {
         }
         line.extend(format!(" {} ", self.version).bytes());
         line.extend(escape::html(self.reason.as_bytes()));
+        if !self.context.is_empty() {
+            line.push(b' ');
+            line.extend(escape::html(self.context.as_bytes()));
+        }
         line.extend(b"<br>\n");
         line
     }
@@ -65,6 +72,8 @@ pub(crate) struct Missed {
     pub(crate) version: u64,
     /// Why it was missed, in a word.
     pub(crate) reason: String,
+    /// What a delivery needs of the client's request.
+    pub(crate) context: String,
 }
 
 impl Missed {
@@ -73,6 +82,7 @@ impl Missed {
     pub(super) fn parse(line: &[u8]) -> Option<Missed> {
         let line = line.strip_suffix(b"<br>")?;
         let (time, rest) = line.split_at_checked(20)?;
+        let (rest, context) = split_context(rest);
         // What somebody said of it.
         let rest = match rest.strip_suffix(b")") {
             Some(rest) => rest.get(..rest.windows(2).rposition(|two| two == b" (")?)?,
@@ -96,6 +106,7 @@ impl Missed {
             path,
             version: number(version)?,
             reason: text(reason)?,
+            context: text(context)?,
         })
     }
 }
@@ -122,6 +133,20 @@ fn parse_link(text: &[u8]) -> Option<Vec<u8>> {
     let name = name.strip_prefix(b"\">")?.strip_suffix(b"</a>")?;
     let path = escape::unpercent(link)?;
     (escape::html(&path) == name).then_some(path)
+}
+
+/// What stands before the words that begin with `$` or `@` at the end, and these. A bracket ends what
+/// somebody said.
+fn split_context(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut rest = text;
+    while let Some((before, word)) = last_field(rest) {
+        if !matches!(word.first(), Some(b'$' | b'@')) || word.ends_with(b")") {
+            break;
+        }
+        rest = before;
+    }
+    let context = text.get(rest.len()..).unwrap_or_default();
+    (rest, context.strip_prefix(b" ").unwrap_or(context))
 }
 
 /// What stands before the last space, and after it.
@@ -153,6 +178,7 @@ mod tests {
             path,
             version: 1763810645123456789,
             reason: "502",
+            context: "",
         }
     }
 
@@ -226,6 +252,7 @@ mod tests {
                     path: path.to_vec(),
                     version: u64::MAX,
                     reason: "502".into(),
+                    context: String::new(),
                 };
                 assert_eq!(read_back(&entry), Some(missed));
             }
@@ -246,10 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_delivery_needs_is_read_back() {
+        for context in ["$host=a.example", "@/in/ $host=a:b $remote_user=j%20o", "@@store $x="] {
+            for reason in ["502", "507 (no $space here @all $x)"] {
+                let entry = Entry { context, reason, ..entry(b"/a $b=c @d") };
+                let missed = read_back(&entry).unwrap();
+                assert_eq!((&missed.path[..], &missed.context[..]), (&b"/a $b=c @d"[..], context));
+                assert_eq!(missed.reason, &reason[..3]);
+            }
+        }
+        let entry = Entry { deleted: true, ..entry(b"/a 5 502 $b=c") };
+        let missed = read_back(&entry).unwrap();
+        assert_eq!((&missed.path[..], &missed.context[..]), (&b"/a 5 502 $b=c"[..], ""));
+    }
+
+    #[test]
     fn the_longest_path_fits_into_a_line() {
         let path = [&b"/"[..], &[b'"'; 4095]].concat();
         let words = format!("507 ({})", "&".repeat(200));
-        let entry = Entry { version: u64::MAX, reason: &words, ..entry(&path) };
+        let context = format!("$x={}", "a".repeat(4093));
+        let entry = Entry { version: u64::MAX, reason: &words, context: &context, ..entry(&path) };
         assert!(entry.line().len() <= LINE_MAX);
         assert_eq!(read_back(&entry).unwrap().path, path);
     }

@@ -268,6 +268,23 @@ pub(crate) unsafe fn proxy_has_variables(cf: *mut ngx_conf_t) -> bool {
     unsafe { ngx_http_filedist_proxy_has_variables(proxy(cf).cast()) != 0 }
 }
 
+/// The values that `proxy_set_header` gives in the location that is being merged.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn proxy_headers<'a>(cf: *mut ngx_conf_t) -> Vec<&'a [u8]> {
+    // SAFETY: the caller vouches for `cf`; the array has elements of this type.
+    unsafe {
+        match ngx_http_filedist_proxy_headers(proxy(cf).cast()).as_ref() {
+            Some(all) => {
+                all.as_slice::<ngx_keyval_t>().iter().map(|it| it.value.as_bytes()).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+}
+
 /// The directive of the proxy module, if any, that would make of a delivery something else than
 /// the change that it carries.
 ///
@@ -304,6 +321,7 @@ pub(crate) fn has_prefix(core: &ngx_http_core_loc_conf_t) -> bool {
 extern "C" {
     fn ngx_http_filedist_proxy_sets_body(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     fn ngx_http_filedist_proxy_sets_method(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
+    fn ngx_http_filedist_proxy_headers(plcf: *mut core::ffi::c_void) -> *mut ngx_array_t;
     fn ngx_http_filedist_proxy_has_variables(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     static ngx_http_proxy_module: ngx_module_t;
 }

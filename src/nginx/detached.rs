@@ -17,6 +17,7 @@ use super::header_list;
 use super::pool::OutOfMemory;
 use super::reply::Ending;
 use super::request::{const_str, Request};
+use super::subrequest::Way;
 use super::task;
 
 extern "C" {
@@ -65,6 +66,20 @@ where
     F: FnOnce(Request) -> T,
     T: Future<Output = ()> + 'static,
 {
+    start_at(server, uri, None, handler)
+}
+
+/// The same in this location, where there is one.
+pub fn start_at<F, T>(
+    server: Server,
+    uri: &[u8],
+    location: Option<Way>,
+    handler: F,
+) -> Result<bool, OutOfMemory>
+where
+    F: FnOnce(Request) -> T,
+    T: Future<Output = ()> + 'static,
+{
     // SAFETY: see Server::new(). What nginx expects of a client's request is filled in here,
     // before anything looks at it.
     unsafe {
@@ -92,9 +107,14 @@ where
             return Err(OutOfMemory);
         };
         (*raw).unparsed_uri = text;
-        if !uri.is_empty() && !find_location(raw) {
-            destroy(around);
-            return Ok(false);
+        if !uri.is_empty() {
+            let found = find_location(raw);
+            if let Some(way) = location {
+                way.enter(raw);
+            } else if !found {
+                destroy(around);
+                return Ok(false);
+            }
         }
         let handler = handler(r);
         let future = async move {

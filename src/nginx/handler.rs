@@ -72,6 +72,12 @@ impl ComplexValue {
         self.0.is_null()
     }
 
+    /// The text of the configuration, with its variables.
+    pub fn source(&self) -> &[u8] {
+        // SAFETY: see eval(): the value is in the configuration, and so is its text.
+        unsafe { self.0.as_ref() }.map_or(&[], |value| value.value.as_bytes())
+    }
+
     /// What it is for this request; none where there is no value, or no memory.
     pub fn eval(self, r: &Request) -> Option<&[u8]> {
         let mut text = ngx_str_t::empty();

@@ -133,6 +133,12 @@ impl Request {
         self.core_conf().name.as_bytes()
     }
 
+    /// Whether the location is another one than nginx finds by the path: a named one, or one whose
+    /// `rewrite ... break` has changed the path.
+    pub fn has_other_location(&self) -> bool {
+        self.core_conf().named() != 0 || self.raw().valid_location() == 0
+    }
+
     /// What follows of the path behind the location's own, without a slash at its beginning.
     pub fn below_location(&self) -> &[u8] {
         let rest = self.uri().get(self.location().len()..).unwrap_or_default();

@@ -140,6 +140,14 @@ typedef struct {
 #endif
 
 
+/* What "proxy_set_header" says: an array of ngx_keyval_t, or NULL. */
+ngx_array_t *
+ngx_http_filedist_proxy_headers(ngx_http_proxy_loc_conf_t *plcf)
+{
+    return plcf->headers_source;
+}
+
+
 /* "proxy_set_body" */
 ngx_uint_t
 ngx_http_filedist_proxy_sets_body(ngx_http_proxy_loc_conf_t *plcf)

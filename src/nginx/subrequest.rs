@@ -71,6 +71,20 @@ impl Way {
     pub unsafe fn new(locations: *mut *mut c_void, handler: Handler) -> Way {
         Way { locations, handler }
     }
+
+    /// Puts a request into the location, whose path is not below that of the location.
+    ///
+    /// # Safety
+    ///
+    /// `r` is a request of the configuration that has not run in another location.
+    pub(super) unsafe fn enter(self, r: *mut ngx_http_request_t) {
+        // SAFETY: the caller vouches for the request, new() for the location.
+        unsafe {
+            (*r).loc_conf = self.locations;
+            ngx_http_update_location_config(r);
+            (*r).set_valid_location(0);
+        }
+    }
 }
 
 impl Ask {
@@ -179,11 +193,9 @@ impl Subrequest {
                 return Err(OutOfMemory);
             }
             if let Ask::Page(Page { way, .. }) = ask {
-                (*sr).loc_conf = way.locations;
-                ngx_http_update_location_config(sr);
+                way.enter(sr);
                 (*sr).content_handler = Some(run_way);
-                // The path is not below the location's, and not what the client has sent.
-                (*sr).set_valid_location(0);
+                // The path is not what the client has sent.
                 (*sr).set_valid_unparsed_uri(0);
             }
             let (method, name) = ask.method();

@@ -47,6 +47,58 @@ impl Request {
     }
 }
 
+/// A variable of the configuration, by which nginx finds its value in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Without the dollar sign.
+    pub name: Vec<u8>,
+    index: usize,
+}
+
+impl Variable {
+    /// The variable of that name; none without memory.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read.
+    pub unsafe fn new(cf: *mut ngx_conf_t, name: &[u8]) -> Option<Variable> {
+        let mut text = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+        // SAFETY: the caller vouches for `cf`; nginx copies the name.
+        let index = unsafe { ngx_http_get_variable_index(cf, &mut text) };
+        Some(Variable { name: name.to_vec(), index: usize::try_from(index).ok()? })
+    }
+
+    /// Its value in a request; empty where it has none.
+    pub fn value<'a>(&self, r: &'a Request) -> &'a [u8] {
+        // SAFETY: the index is one of the configuration that the request runs in; the value's text is
+        // there as long as the request.
+        unsafe {
+            match ngx_http_get_indexed_variable(r.as_ptr(), self.index).as_ref() {
+                Some(value) if value.not_found() == 0 && value.len() > 0 => {
+                    core::slice::from_raw_parts(value.data, value.len() as usize)
+                }
+                _ => &[],
+            }
+        }
+    }
+
+    /// Gives it a value in a request of the worker's own, which nothing could be found out from. False
+    /// without memory.
+    pub fn set(&self, r: &Request, text: &[u8]) -> bool {
+        let Ok(text) = r.copy(text) else { return false };
+        // SAFETY: the request has a value for each variable of its configuration; nginx takes one that
+        // is valid as it is.
+        unsafe {
+            let value = &mut *(*r.as_ptr()).variables.add(self.index);
+            *value = mem::zeroed();
+            value.set_len(text.len as u32);
+            value.set_valid(1);
+            value.data = text.data;
+        }
+        true
+    }
+}
+
 /// Makes the variables known. False without memory.
 ///
 /// # Safety

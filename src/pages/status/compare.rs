@@ -297,7 +297,7 @@ impl Comparison {
                 },
             };
             bytes += if deleted { 0 } else { file.size };
-            entries.push(Entry { time, deleted, path: &file.path, version, reason });
+            entries.push(Entry { time, deleted, path: &file.path, version, reason, context: "" });
         }
         let write = || {
             missing_log::append_all(logs, self.child, time, &entries)?;
