@@ -236,7 +236,8 @@ impl Walk {
                 None => self.phase = Phase::Sorting,
                 Some(Ok(None)) => {}
                 Some(Ok(Some(name))) => {
-                    if !self.excludes(&name) && !(self.is_top() && name == LOST_FOUND) {
+                    let is_left_out = self.excludes(&name) || self.is_top() && name == LOST_FOUND;
+                    if !is_left_out {
                         self.names.add(&name)?;
                     }
                 }

@@ -51,7 +51,7 @@ impl Master {
             // One process that does everything stays what it is.
             let changes = own.0 == 0 && !unset && core.master != 0;
             let (user, group) = match changes {
-                true => (core.user as u32, core.group as u32),
+                true => (core.user, core.group),
                 false => own,
             };
             let name = core.username.cast_const();
