@@ -8,6 +8,7 @@ mod area;
 mod compare;
 mod directory;
 mod form;
+pub(crate) mod mapping;
 mod merge;
 mod problem;
 mod scratch;
@@ -22,7 +23,7 @@ pub(crate) use form::{Broken, Form, Reader};
 pub(crate) use walk::Walk;
 
 /// Where the files below a URL prefix are. Of several areas the longest prefix decides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Area {
     /// A decoded URL path. With a slash at its end it stands for all below it, without one for
     /// this path alone.

@@ -11,12 +11,12 @@ no_root_location();
 prepare_dirs(qw(root c1));
 worker_connections(512);
 
-# C1 is a node, S a child that blocks script.
-our ($c1, $s);
+# C1 is a node, S a child that blocks script, L leads to C1.
+our ($c1, $s, $l);
 
 sub new_ports () {
-    $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 S);
-    ($c1, $s) = map "127.0.0.1:$ENV{\"TEST_NGINX_$_\"}", qw(C1 S);
+    $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 S L);
+    ($c1, $s, $l) = map "127.0.0.1:$ENV{\"TEST_NGINX_$_\"}", qw(C1 S L);
 }
 
 # The root; what the block gives goes into its server.
@@ -35,13 +35,22 @@ sub node ($server = '', $status = 'filedist_status manage;') {
             root \$TEST_NGINX_DATA/root;
             proxy_pass http://children;
         }
-        location /__missing__/ { filedist_missing; }
+        location /__missing__/ { filedist_missing manage; }
         location /__status__/  { $status }
         END
 }
 
 our $index    = 'location /__index__/ { filedist_index; }';
 our $one      = upstream('127.0.0.1:$TEST_NGINX_C1 max_fails=0') . leaf('c1', '127.0.0.1:$TEST_NGINX_C1', $index);
+# The child has other paths for some locations.
+our $mapped = node(<<'END');
+    location /in/  { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://children/out/; }
+    location = /one { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://children/x/two; }
+    location /out/ { filedist off; }
+    location /x/   { filedist off; }
+END
+our $linked   = upstream('127.0.0.1:$TEST_NGINX_L max_fails=0') . leaf('c1', '127.0.0.1:$TEST_NGINX_C1', $index);
+our $statused = upstream('127.0.0.1:$TEST_NGINX_C1 max_fails=0') . leaf('c1', '127.0.0.1:$TEST_NGINX_C1', $index . ' location /__status__/ { filedist_status; }');
 our $bare     = upstream('127.0.0.1:$TEST_NGINX_C1 max_fails=0') . leaf('c1');
 our $scripted = upstream('127.0.0.1:$TEST_NGINX_S max_fails=0');
 
@@ -452,3 +461,78 @@ like(ask('PUT', "/d/$_", "content $_"), qr{^HTTP/1.1 201 }, "PUT $_") for qw(a b
 is(told(), "same: 3 files\n", 'after PUT');
 like(ask('DELETE', '/d/b'), qr{^HTTP/1.1 200 }, 'DELETE');
 is(told(), "same: 2 files\n", 'after DELETE');
+
+
+
+=== TEST 29: proxy_pass with a URI - the paths are those of this node, whatever they are on the child
+--- config eval: $::mapped
+--- after
+put("root/$_") for qw(in/missing in/older in/same b one);
+put('c1/out/older', 'x', $main::old - 1);
+put('c1/out/same');
+# The last is below no path of this node.
+put("c1/$_") for qw(b out/extra in/nothing);
+my $told = "missing /b\nextra /in/extra\nmissing /in/missing\nolder /in/older\nmissing /one\n";
+my @got = sort split /^/, told();
+is(join('', grep !/^different/, @got), join('', sort grep !m{/b$}, split /^/, $told), 'what is told');
+like(join('', @got), qr/^different: of 5 files here 2 missing, 1 older, 0 newer, 0 of another size; 1 extra$/m, 'in all');
+my $body = told($main::c1, 'POST');
+like($body, qr/^3 are in its missing log now$/m, 'POST');
+ok(poll_until(sub { told() !~ /^(?:missing|older)/m }, 8), 'the child has them');
+is(read_data('c1/x/two'), 'x', 'one path');
+is(version_of('c1/out/older'), $main::old, 'the newer one');
+ok(!-e data_dir() . "/c1/$_", "no $_") for qw(in/missing in/older one);
+like(ask('DELETE', '/in/extra'), qr{^success: c1/out/extra deleted$}m, 'DELETE of what is told');
+ok(!-e data_dir() . '/c1/out/extra', 'the copy on the child');
+is(told(), "same: 5 files\n", 'then');
+
+
+
+=== TEST 30: proxy_pass with a URI, a file that was deleted here - deleted on the child
+--- config eval: $::mapped
+--- after
+like(ask('PUT', '/in/a', 'hello'), qr{^HTTP/1.1 201 }, 'PUT');
+like(ask('DELETE', '/in/a'), qr{^HTTP/1.1 200 }, 'DELETE');
+put('c1/out/a');
+like(told($main::c1, 'POST'), qr{^extra /in/a\n.*\n1 are in its missing log now$}ms, 'POST');
+ok(poll_until(sub { !-e data_dir() . '/c1/out/a' }, 8), 'deleted there');
+
+
+
+=== TEST 31: proxy_pass with a URI, provisioning - the child gets all, where it has it
+--- config eval: $::mapped
+--- after
+put("root/$_") for qw(in/a in/d/b b one);
+my ($status) = http_get(server_port(), "/__missing__/$main::c1/", 'POST');
+is($status, 202, 'POST');
+ok(poll_until(sub { told() eq "same: 4 files\n" }, 8), 'the same files') or diag(told());
+is(read_data("c1/$_"), 'x', $_) for qw(out/a out/d/b b x/two);
+
+
+
+=== TEST 32: proxy_pass with a URI, a child that was away - its missing log has the paths of this node
+--- http_config eval: $::linked
+--- config eval: $::mapped
+--- after
+like(ask('PUT', '/in/a', 'hello'), qr{^error: \Q$main::l\E/in/a failed}m, 'PUT');
+like(join('', entries()), qr{ PUT <a href="/in/a">/in/a</a> \d+ }, 'entry');
+relay($ENV{TEST_NGINX_L}, $ENV{TEST_NGINX_C1});
+ok(is_drained(), 'delivered');
+is(read_data('c1/out/a'), 'hello', 'there');
+
+
+
+=== TEST 33: proxy_pass with a URI - the digest of the child is what it should be
+--- config eval: $::mapped
+--- http_config eval: $::statused
+--- after
+my $digest = sub { (http_get(server_port(), '/__status__/?digest&tree'))[2] };
+like(ask('PUT', "/$_", $_), qr{^HTTP/1.1 201 }, "PUT $_") for qw(in/a b one);
+like($digest->(), qr/^same: all 2 nodes have the same files$/m, 'the same');
+my $json = (http_get(server_port(), '/__status__/?digest&tree&format=json'))[2];
+my ($own, $expected) = ($json =~ /"digest":"(\w+)"/, $json =~ /"expected":"(\w+)"/);
+isnt($expected, $own, 'another digest');
+unlink data_dir() . '/c1/out/a';
+like($digest->(), qr/^different: 1 of 2 nodes$/m, 'a file less');
+put('c1/in/a');
+like($digest->(), qr/^different: 1 of 2 nodes$/m, 'where it is here');

@@ -2520,3 +2520,62 @@ root/c/a.flv hello
 --- error_log
 [emerg]
 "root" of its own in an "if" or "limit_except" block of a location with "filedist on"
+
+
+
+=== TEST 192: proxy_pass with a URI, two locations whose files are the same on a child - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    location /    { proxy_pass http://children; }
+    location /in/ { proxy_pass http://children/out/; }
+--- must_die: 1
+--- error_log eval
+qr{\[emerg\] .*what locations "/" and "/in/" store has the same path on the child ".*", below "/out/": .* location "/out/" with "filedist off"}
+
+
+
+=== TEST 193: proxy_pass with a URI, another location keeps their files apart
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1 max_fails=0; filedist_fanout; }
+--- config
+    root $TEST_NGINX_DATA/root;
+    filedist_state $TEST_NGINX_DATA/state;
+    filedist on;
+    location /     { proxy_pass http://children; }
+    location /in/  { proxy_pass http://children/out/; }
+    location /out/ { filedist off; }
+--- request
+PUT /a.txt
+hello
+--- error_code: 201
+--- response_body_like: error: \S+/a.txt failed to store: 502$
+
+
+
+=== TEST 194: proxy_pass with a URI that has no slash at its end - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /in/ { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://children/out; }
+--- must_die: 1
+--- error_log
+[emerg]
+the URI "/out" of "proxy_pass" ends in another way than the location: end both with a slash, or neither
+
+
+
+=== TEST 195: proxy_pass with a URI that has a query - refused
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location /in/ { filedist on; root $TEST_NGINX_DATA/root; proxy_pass http://children/out/?a=/; }
+--- must_die: 1
+--- error_log
+[emerg]
+the URI "/out/?a=/" of "proxy_pass" has a query: leave it out

@@ -415,7 +415,10 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
     // SAFETY: as said above.
     unsafe {
         let main = &*conf::main::<MainConf>(cf);
-        if state::keep_apart(cf, main).is_err() || state::check_roots(cf, main).is_err() {
+        if state::keep_apart(cf, main).is_err()
+            || state::keep_paths_apart(cf, main).is_err()
+            || state::check_roots(cf, main).is_err()
+        {
             return NGX_ERROR as ngx_int_t;
         }
         for (_, server) in &main.states {

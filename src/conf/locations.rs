@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use nginx_sys::*;
 
 use super::{LocConf, SrvConf};
+use crate::index::mapping::{self, Mapped, Mapping};
 use crate::index::Area;
 use crate::nginx::{conf, Upstream, Way};
 
@@ -25,6 +27,8 @@ pub(crate) struct Location {
     root: PathBuf,
     /// Whose servers get the files.
     pub(crate) upstream: Option<Upstream>,
+    /// The prefix that these have there.
+    there: Vec<u8>,
 }
 
 impl SrvConf {
@@ -35,6 +39,40 @@ impl SrvConf {
             directory: location.directory.clone().filter(|it| kept(location) && location.has(it)),
         };
         self.locations.iter().map(area).collect()
+    }
+
+    /// Where the files are that go to the child of that name, by the paths that they have there; and what
+    /// these are here.
+    pub(crate) fn areas_there(&self, name: &[u8]) -> (Arc<[Area]>, Mapping) {
+        let mapping = self.mapping(name);
+        (mapping.areas(self.areas(|location| location.has_child(name))), mapping)
+    }
+
+    fn mapping(&self, name: &[u8]) -> Mapping {
+        let mapped = |it: &Location| Mapped {
+            here: it.prefix.clone(),
+            there: it.has_child(name).then(|| it.there.clone()),
+        };
+        match self.locations.iter().all(|it| it.there == it.prefix) {
+            true => Mapping::default(),
+            false => Mapping::new(self.locations.iter().map(mapped).collect()),
+        }
+    }
+
+    /// Two prefixes whose files are the same on a child, the child, and their prefix there.
+    pub(super) fn collision(&self) -> Option<[Vec<u8>; 4]> {
+        if self.locations.iter().all(|it| it.there == it.prefix) {
+            return None;
+        }
+        let upstreams = self.upstreams.iter();
+        let names: BTreeSet<&[u8]> =
+            upstreams.flat_map(|it| it.children()).map(|child| child.name()).collect();
+        names.into_iter().find_map(|name| {
+            let mapping = self.mapping(name);
+            let [outer, inner] = mapping.collision()?;
+            let there = inner.there.clone().unwrap_or_default();
+            Some([outer.here.clone(), inner.here.clone(), name.to_vec(), there])
+        })
     }
 }
 
@@ -76,20 +114,39 @@ pub(super) unsafe fn note(cf: *mut ngx_conf_t, conf: &LocConf) {
         if core.noname() != 0 || core.named() != 0 || !(name.is_empty() || conf::has_prefix(core)) {
             return;
         }
-        // The server's own is for what no location matches.
-        let mut prefix = if name.is_empty() { b"/".to_vec() } else { name.to_vec() };
         let is_exact = core.exact_match() != 0;
-        if is_exact && prefix.ends_with(b"/") {
+        if is_exact && name.ends_with(b"/") {
             return;
         }
-        if !is_exact && !prefix.ends_with(b"/") {
-            prefix.push(b'/');
-        }
+        let prefix = prefix(core);
         let directory = is_on.then(|| directory(core, &prefix)).flatten();
         let upstream = conf.upstream.filter(|_| is_on);
         server.locations.retain(|other| other.prefix != prefix);
         let root = PathBuf::from(OsStr::from_bytes(core.root.as_bytes()));
-        server.locations.push(Location { prefix, directory, root, upstream });
+        let uri = upstream.map_or(&b""[..], |_| conf::proxy_uri(cf));
+        // Another one was refused.
+        let there = there(core, uri).unwrap_or_else(|_| prefix.clone());
+        server.locations.push(Location { prefix, directory, root, upstream, there });
+    }
+}
+
+/// What a location has: all below it, with a slash at its end, or one path.
+fn prefix(core: &ngx_http_core_loc_conf_t) -> Vec<u8> {
+    // The server's own is for what no location matches.
+    let mut prefix = core.name.as_bytes().to_vec();
+    if core.exact_match() == 0 && !prefix.ends_with(b"/") {
+        prefix.push(b'/');
+    }
+    prefix
+}
+
+/// The same on the children, which get it with the URI that `proxy_pass` has. The error says what to
+/// write instead.
+pub(super) fn there(core: &ngx_http_core_loc_conf_t, uri: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let prefix = prefix(core);
+    match uri {
+        b"" => Ok(prefix),
+        uri => mapping::there(core.name.as_bytes(), &prefix, uri),
     }
 }
 

@@ -176,6 +176,11 @@ unsafe fn take_over(
             None => {}
         }
 
+        let uri = child.upstream.map_or(&b""[..], |_| conf::proxy_uri(cf));
+        if let Err(why) = locations::there(core, uri) {
+            let uri = String::from_utf8_lossy(uri);
+            return Err(refuse(cf, format_args!("the URI \"{uri}\" of \"proxy_pass\" {why}")));
+        }
         if conf::alias_leads_out(core) {
             let message = "the \"alias\" ends with a slash and the location does not, so requests \
                            could leave the directory with \"..\": add the slash to the location";

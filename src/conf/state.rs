@@ -136,6 +136,28 @@ pub(super) unsafe fn keep_apart(cf: *mut ngx_conf_t, main: &MainConf) -> Result<
     Err(unsafe { refuse(cf, message) })
 }
 
+/// No two paths here may be one on a child: the later change would win, whichever file it is.
+///
+/// # Safety
+///
+/// `cf` is the configuration, all of which has been read.
+pub(super) unsafe fn keep_paths_apart(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), Refused> {
+    for (_, server) in &main.states {
+        // SAFETY: the servers belong to the configuration.
+        let found = unsafe { (**server).collision() };
+        let Some(found) = found else { continue };
+        let [outer, inner, child, there] = found.each_ref().map(|it| String::from_utf8_lossy(it));
+        let message = format_args!(
+            "what locations \"{outer}\" and \"{inner}\" store has the same path on the child \"{child}\", \
+             below \"{there}\": change the URI of one \"proxy_pass\", or add a location \"{there}\" with \
+             \"filedist off\""
+        );
+        // SAFETY: the caller vouches for `cf`.
+        return Err(unsafe { refuse(cf, message) });
+    }
+    Ok(())
+}
+
 /// A version that is written to a file must be what is read from it: else changes of one second are
 /// in no order, and what a child has is never what its parent has.
 ///

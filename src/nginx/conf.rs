@@ -268,6 +268,17 @@ pub(crate) unsafe fn proxy_has_variables(cf: *mut ngx_conf_t) -> bool {
     unsafe { ngx_http_filedist_proxy_has_variables(proxy(cf).cast()) != 0 }
 }
 
+/// The URI that `proxy_pass` has behind the name of the upstream in the location that is being merged;
+/// empty if it has none.
+///
+/// # Safety
+///
+/// As for [`context`].
+pub(crate) unsafe fn proxy_uri<'a>(cf: *mut ngx_conf_t) -> &'a [u8] {
+    // SAFETY: the caller vouches for `cf`; the text is in the configuration's pool.
+    unsafe { (*ngx_http_filedist_proxy_uri(proxy(cf).cast())).as_bytes() }
+}
+
 /// The values that `proxy_set_header` gives in the location that is being merged.
 ///
 /// # Safety
@@ -322,6 +333,7 @@ extern "C" {
     fn ngx_http_filedist_proxy_sets_body(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     fn ngx_http_filedist_proxy_sets_method(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     fn ngx_http_filedist_proxy_headers(plcf: *mut core::ffi::c_void) -> *mut ngx_array_t;
+    fn ngx_http_filedist_proxy_uri(plcf: *mut core::ffi::c_void) -> *mut ngx_str_t;
     fn ngx_http_filedist_proxy_has_variables(plcf: *mut core::ffi::c_void) -> ngx_uint_t;
     static ngx_http_proxy_module: ngx_module_t;
 }

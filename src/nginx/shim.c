@@ -111,6 +111,14 @@ ngx_http_filedist_uncount(ngx_http_request_t *r)
 #else
 
 typedef struct {
+    ngx_str_t                 key_start;
+    ngx_str_t                 schema;
+    ngx_str_t                 host_header;
+    ngx_str_t                 port;
+    ngx_str_t                 uri;
+} ngx_http_proxy_vars_t;
+
+typedef struct {
     ngx_array_t              *flushes;
     ngx_array_t              *lengths;
     ngx_array_t              *values;
@@ -135,9 +143,23 @@ typedef struct {
     ngx_array_t              *cookie_paths;
     ngx_array_t              *cookie_flags;
     ngx_http_complex_value_t *method;
+    ngx_str_t                 location;
+    ngx_str_t                 url;
+#if (NGX_HTTP_CACHE)
+    ngx_http_complex_value_t  cache_key;
+#endif
+    ngx_http_proxy_vars_t     vars;
 } ngx_http_proxy_loc_conf_t;
 
 #endif
+
+
+/* The URI that "proxy_pass" has behind the name of the upstream; empty if it has none. */
+ngx_str_t *
+ngx_http_filedist_proxy_uri(ngx_http_proxy_loc_conf_t *plcf)
+{
+    return &plcf->vars.uri;
+}
 
 
 /* What "proxy_set_header" says: an array of ngx_keyval_t, or NULL. */

@@ -4,6 +4,7 @@
 //! The child's list of files is fetched into a file without a name. Then both are walked through
 //! side by side, so that neither is ever in memory.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,6 +18,7 @@ use crate::conf::{self, LocConf, Page, Site, Turn};
 use crate::error::Error;
 use crate::escape;
 use crate::fanout::{self, Via};
+use crate::index::mapping::Mapping;
 use crate::index::{self, Area, Broken, Compare, Difference, Reader, Walk};
 use crate::missing_log::{self, Entry};
 use crate::nginx::{
@@ -144,12 +146,13 @@ async fn tell(
     let repair = r.method() == Method::Post;
     let mut stream = Stream::start(r, "text/plain", &[("Cache-Control", b"no-store".to_vec())])?;
     let name = child.name();
-    let areas = site.server().areas(|location| location.has_child(name));
+    let (areas, mapping) = site.server().areas_there(name);
     let directory = site.directories().missing;
     let mut comparison = Comparison {
         walk: Walk::new(Arc::clone(&areas), b"/", None, directory.into())
             .excluding(site.server().excluded()),
         areas,
+        mapping,
         tombstones: site.tombstones(),
         list,
         offset: 0,
@@ -211,7 +214,9 @@ fn reason(error: &Error) -> String {
 
 struct Comparison {
     walk: Walk,
+    /// By the paths that the files have on the child.
     areas: Arc<[Area]>,
+    mapping: Mapping,
     tombstones: Tombstones,
     list: Arc<File>,
     /// How much of it is read.
@@ -260,7 +265,8 @@ impl Comparison {
         while let Some(difference) = self.compare.next() {
             self.sums.add(&difference);
             let file = difference.file();
-            self.text += &format!("{} {}\n", difference.word(), escape::percent(&file.path));
+            let path = self.here(file);
+            self.text += &format!("{} {}\n", difference.word(), escape::percent(&path));
             if difference.is_owed() || matches!(difference, Difference::Extra(_)) {
                 self.owed.push(difference);
             }
@@ -277,15 +283,23 @@ impl Comparison {
         if length == 0 {
             self.reader.end().map_err(invalid)?;
         }
-        let files = self.reader.read(piece.get(..length).unwrap_or_default()).map_err(invalid)?;
+        let mut files =
+            self.reader.read(piece.get(..length).unwrap_or_default()).map_err(invalid)?;
+        // What no path here leads to is not this node's affair.
+        files.retain(|file| self.mapping.here(&file.path).is_some());
         self.compare.there.push(files, length == 0);
         Ok(())
+    }
+
+    /// The path of a file on this node.
+    fn here<'a>(&self, file: &'a index::File) -> Cow<'a, [u8]> {
+        self.mapping.here(&file.path).unwrap_or(Cow::Borrowed(&file.path))
     }
 
     /// Puts what the child is owed into its missing log.
     fn append(&mut self, logs: &Path, end: bool) -> Result<Appended, Error> {
         let time = fanout::now();
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut owed, mut bytes) = (Vec::new(), 0);
         for difference in &self.owed {
             let (file, reason) = (difference.file(), difference.word());
             let deleted = !difference.is_owed();
@@ -297,8 +311,19 @@ impl Comparison {
                 },
             };
             bytes += if deleted { 0 } else { file.size };
-            entries.push(Entry { time, deleted, path: &file.path, version, reason, context: "" });
+            owed.push((self.here(file), deleted, version, reason));
         }
+        let entries: Vec<Entry<'_>> = owed
+            .iter()
+            .map(|(path, deleted, version, reason)| Entry {
+                time,
+                deleted: *deleted,
+                path,
+                version: *version,
+                reason,
+                context: "",
+            })
+            .collect();
         let write = || {
             missing_log::append_all(logs, self.child, time, &entries)?;
             if end {

@@ -1,6 +1,8 @@
 //! `?digest`: one number for the names, sizes and versions of all files of a node, so that two
 //! nodes are seen to have the same.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::tree;
@@ -8,7 +10,7 @@ use super::{Query, Reply};
 use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::escape;
-use crate::index::{File, Walk};
+use crate::index::{Area, File, Walk};
 use crate::nginx::{Alarm, Level, Md5, Request};
 use crate::store::lend_idle;
 
@@ -27,6 +29,9 @@ struct Node {
     digest: Option<String>,
     files: u64,
     bytes: u64,
+    /// What its parent would have it be, where that is not the parent's own: the locations of the parent
+    /// send it other files, or to other paths.
+    expected: Option<String>,
     /// Why there is none.
     problem: Option<String>,
     children: Vec<Node>,
@@ -38,7 +43,7 @@ pub(super) async fn digest(
     site: &'static Site,
     query: &Query<'_>,
 ) -> Reply {
-    let mut children = Vec::new();
+    let (mut names, mut children) = (Vec::new(), Vec::new());
     if query.has("tree") {
         let asked = tree::ask::<Node>(r, conf, site, "digest&tree&format=json", LONGEST);
         for said in asked.await {
@@ -47,26 +52,42 @@ pub(super) async fn digest(
                 Ok(node) => Node { name: format!("{name} ({})", node.name), ..node },
                 Err(why) => Node { name, problem: Some(why), ..Node::default() },
             });
+            names.push(said.child);
         }
     }
+    let own = site.server().areas(|_| true);
+    let sum = sum(r, site, Arc::clone(&own)).await;
+    // Children with the same locations are sent the same.
+    let mut known: Vec<(Arc<[Area]>, Option<String>)> = Vec::new();
+    for (name, child) in names.iter().zip(&mut children) {
+        let (areas, _) = site.server().areas_there(name);
+        child.expected = match known.iter().find(|(other, _)| *other == areas) {
+            _ if areas == own => None,
+            Some((_, digest)) => digest.clone(),
+            None => {
+                let digest = self::sum(r, site, Arc::clone(&areas)).await.digest;
+                known.push((areas, digest.clone()));
+                digest
+            }
+        };
+    }
     let name = String::from_utf8_lossy(&conf.node_name(&r)).into_owned();
-    let node = match sum(r, site).await {
-        Ok(sum) => Node { name, children, ..sum },
-        Err(error) => {
-            r.log(Level::Error, format_args!("{error}"));
-            let problem = Some(error.reason());
-            Node { name, problem, children, ..Node::default() }
-        }
-    };
+    let node = Node { name, children, ..sum };
     match query.value("format").as_deref() {
         Some(b"json") => super::json(&node),
         _ => super::reply("text/plain; charset=utf-8", node.text().into_bytes()),
     }
 }
 
-/// Counts all files.
-async fn sum(r: Request, site: &'static Site) -> Result<Node, Error> {
-    let areas = site.server().areas(|_| true);
+/// Counts all files of these areas. What cannot be read is told in the answer and in the error log.
+async fn sum(r: Request, site: &'static Site, areas: Arc<[Area]>) -> Node {
+    count(r, site, areas).await.unwrap_or_else(|error| {
+        r.log(Level::Error, format_args!("{error}"));
+        Node { problem: Some(error.reason()), ..Node::default() }
+    })
+}
+
+async fn count(r: Request, site: &'static Site, areas: Arc<[Area]>) -> Result<Node, Error> {
     let walk = Walk::new(areas, b"/", None, site.directories().missing.into())
         .excluding(site.server().excluded());
     let mut sum = Sum { walk, md5: Md5::new(), files: 0, bytes: 0 };
@@ -113,11 +134,10 @@ impl Node {
     fn text(&self) -> String {
         let mut text = String::new();
         let mut all = Vec::new();
-        self.add_to(&mut text, &mut all);
+        self.add_to(&mut text, self.digest.as_deref(), &mut all);
         if let [_, _, ..] = &all[..] {
-            let first = all.first().copied().flatten();
-            let others = all.iter().filter(|digest| **digest != first).count();
-            text += &match (first, others) {
+            let others = all.iter().filter(|is_same| !**is_same).count();
+            text += &match (&self.digest, others) {
                 (Some(_), 0) => format!("same: all {} nodes have the same files\n", all.len()),
                 (_, 0) => "different: nothing is known\n".to_owned(),
                 (_, n) => format!("different: {n} of {} nodes\n", all.len()),
@@ -126,7 +146,9 @@ impl Node {
         text
     }
 
-    fn add_to<'a>(&'a self, text: &mut String, all: &mut Vec<Option<&'a str>>) {
+    /// Adds the node's line, and those of the nodes below it; and for each whether it has the files that it
+    /// should have.
+    fn add_to<'a>(&'a self, text: &mut String, like: Option<&'a str>, all: &mut Vec<bool>) {
         let clean = |text: &str| text.replace(char::is_control, "?");
         let name = clean(&self.name);
         let problem = clean(self.problem.as_deref().unwrap_or("unknown"));
@@ -136,9 +158,10 @@ impl Node {
             }
             None => format!("error: {name}: {problem}\n"),
         };
-        all.push(self.digest.as_deref());
+        let like = self.expected.as_deref().or(like);
+        all.push(self.digest.as_deref() == like);
         for child in &self.children {
-            child.add_to(text, all);
+            child.add_to(text, like, all);
         }
     }
 }
@@ -168,6 +191,17 @@ mod tests {
         assert!(silent.text().contains("\nerror: n: unknown\n"));
         assert!(silent.text().ends_with("different: 1 of 3 nodes\n"));
         assert!(node(None, vec![node(None, Vec::new())]).text().ends_with("nothing is known\n"));
+    }
+
+    #[test]
+    fn a_child_is_to_have_what_its_parent_sends_it() {
+        let leaf = |digest| node(Some(digest), Vec::new());
+        let expected = Some("cd".to_owned());
+        let child = Node { expected, ..node(Some("cd"), vec![leaf("cd"), leaf("cd")]) };
+        let tree = |child| node(Some("ab"), vec![leaf("ab"), child]).text();
+        assert!(tree(child.clone()).ends_with("same: all 5 nodes have the same files\n"));
+        let other = Node { digest: Some("ab".into()), ..child };
+        assert!(tree(other).ends_with("different: 1 of 5 nodes\n"));
     }
 
     #[test]

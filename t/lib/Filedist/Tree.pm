@@ -122,7 +122,7 @@ sub child ($address, $answer = sub ($) { }) {
             record($file, sprintf "%.3f < %s %s\n", time, $method, $path);
             return if $said eq 'close';
             # A node that has what it is asked for says in which version.
-            my $own = $said eq '204' ? "Filedist-Version: $version\r\n" : '';
+            my $own = $said eq '204' && defined $version ? "Filedist-Version: $version\r\n" : '';
             $said = "HTTP/1.1 $said \r\n${own}Content-Length: 0\r\n\r\n" if $said =~ /^\d+$/;
             syswrite $c, $said;
             ($got) = ('');
