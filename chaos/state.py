@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 # What may lie in a state directory when nothing is open, besides the missing logs and journals.
 KNOWN = (
-    r"(missing|provide|journal|deleted|catch_up)",
+    r"(missing|provide|journal|deleted|catch_up|lock)",
     r"missing/[^/]+(/\d{4}-\d\d-\d\d\.log\.html)?",
     r"journal/[^/]+",
     r"deleted/.+",

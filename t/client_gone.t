@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep time);
 plan 'no_plan';
 no_root_location();
 prepare_dirs(qw(root c1 c2));
-worker_connections(256);
+worker_connections(2048);
 
 # C1 and C2 are nodes in the same nginx, S a child that the block scripts, H2 the root over HTTP/2.
 $ENV{"TEST_NGINX_$_"} = free_port() for qw(C1 C2 S H2 DEAD);
@@ -533,3 +533,27 @@ is_deeply([names($_)], [], "nothing on $_") for qw(root c1 c2);
 [alert]
 exited on signal 9
 --- allow_log: alert
+
+
+
+=== TEST 29: 300 small uploads, each reset at once - each file is whole or not there, and no other is left
+--- after
+my @sockets = map { put("/d$_/a", 1000, 'x' x 1000) } 1 .. 300;
+leave($_, 'reset') for @sockets;
+my @found;
+my $is_quiet = sub {
+    @found = map { glob data_dir() . "/$_/d*/{a,.filedist.*}" } qw(root c1 c2);
+    return !grep { /\.filedist/ } @found;
+};
+# Those that have arrived are stored, one after the other.
+ok(poll_until($is_quiet, 20), 'no temporary file') or diag(join "\n", grep { /\.filedist/ } @found);
+is_deeply([grep { slurp($_) ne 'x' x 1000 } @found], [], 'whole');
+
+
+
+=== TEST 30: 300 large uploads, each reset in the middle - nothing is left
+--- after
+my @sockets = map { put("/d$_/a", 1_000_000, 'x' x 20_000) } 1 .. 300;
+leave($_, 'reset') for @sockets;
+my @found;
+ok(poll_until(sub { !(@found = map { glob data_dir() . "/$_/{d*/{a,.filedist.*},.filedist.*}" } qw(root c1 c2)) }, 20), 'no file') or diag("@found");
