@@ -178,6 +178,7 @@ is(join(', ', sort(requests())), 'HEAD //x, HEAD /d///y, PUT //x, PUT /d///y', '
 main::node() . <<'END'
 location /b/ { filedist on; root $TEST_NGINX_DATA/other; proxy_pass http://others; }
 location /c/ { filedist on; alias $TEST_NGINX_DATA/third/; proxy_pass http://children/sub/; proxy_set_header X-Way third; }
+location /sub/ { filedist off; }
 location ~ \.x$ { filedist on; root $TEST_NGINX_DATA/other; proxy_pass http://others; }
 END
 --- after
@@ -1231,3 +1232,24 @@ ok(is_drained(), 'nothing is missing');
 is(read_data('c1/out/a'), 'by rewrite', 'the child has what was rewritten');
 is(read_data('c1/named/a'), 'by name', 'and what came by name');
 
+
+
+
+=== TEST 77: credentials of the client - not kept, and not sent
+--- config eval: main::node('proxy_set_header X-Auth $http_authorization; proxy_set_header X-Cookie $http_cookie; proxy_set_header X-One $cookie_one; proxy_set_header X-Own $http_x_own;')
+--- request
+PUT /a
+hello
+--- more_headers
+Authorization: Basic c2VjcmV0OnNlY3JldA==
+Cookie: one=secret
+X-Own: mine
+--- error_code: 201
+--- after
+my $entries = join '', entries();
+like($entries, qr/ \$http_x_own=mine<br>$/m, 'what is kept');
+unlike($entries, qr/secret|c2VjcmV0/, 'what is not');
+child($ENV{TEST_NGINX_S}, sub ($r) { write_data("head-$r->{method}", $r->{head}); undef });
+ok(is_drained(), 'delivered');
+like(read_data('head-PUT'), qr/^X-Own: mine\r$/m, 'with what was kept');
+unlike(read_data('head-PUT'), qr/^(?:X-(?:Auth|Cookie|One)|Authorization|Cookie)/m, 'without credentials');

@@ -52,6 +52,16 @@ const OWN: [&[u8]; 38] = [
 ];
 const OWN_PREFIXES: [&[u8]; 5] = [b"filedist_", b"sent_", b"tcpinfo_", b"upstream_", b"uri"];
 
+/// Credentials of the client: missing logs are for many to read.
+const CREDENTIALS: [&[u8]; 3] =
+    [b"http_authorization", b"http_proxy_authorization", b"http_cookie"];
+const COOKIE: &[u8] = b"cookie_";
+
+/// Whether the variable has a password, or what stands for one.
+pub(super) fn is_credential(name: &[u8]) -> bool {
+    CREDENTIALS.contains(&name) || name.starts_with(COOKIE)
+}
+
 /// The names of variables in a text of the configuration, but for those that need not be kept.
 pub(super) fn names(text: &[u8]) -> Vec<&[u8]> {
     let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -75,7 +85,7 @@ pub(super) fn names(text: &[u8]) -> Vec<&[u8]> {
 pub(crate) struct Needs {
     /// Of `root` and `alias`: without them nobody knows which file it is.
     pub(super) root: Vec<Variable>,
-    /// Of `proxy_set_header` and `filedist_name`.
+    /// Of `proxy_set_header` and `filedist_name`, but for credentials.
     pub(super) rest: Vec<Variable>,
 }
 

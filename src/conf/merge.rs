@@ -258,7 +258,7 @@ unsafe fn need(
         let (Some(root), Some(mut rest)) = (root, variables(&texts)) else {
             return Err(refuse(cf, format_args!("no memory for \"filedist on\"")));
         };
-        rest.retain(|variable| !root.contains(variable));
+        rest.retain(|it| !root.contains(it) && !context::is_credential(&it.name));
         rest.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         rest.dedup();
         child.needs = Needs { root, rest };
