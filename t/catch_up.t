@@ -1237,15 +1237,9 @@ is(read_data('c1/named/a'), 'by name', 'and what came by name');
 
 === TEST 77: credentials of the client - not kept, and not sent
 --- config eval: main::node('proxy_set_header X-Auth $http_authorization; proxy_set_header X-Cookie $http_cookie; proxy_set_header X-One $cookie_one; proxy_set_header X-Own $http_x_own;')
---- request
-PUT /a
-hello
---- more_headers
-Authorization: Basic c2VjcmV0OnNlY3JldA==
-Cookie: one=secret
-X-Own: mine
---- error_code: 201
 --- after
+my @headers = ('Authorization: Basic c2VjcmV0OnNlY3JldA==', 'Cookie: one=secret', 'X-Own: mine');
+like(ask('PUT', '/a', 'hello', @headers), qr{^HTTP/1.1 201 }, 'PUT');
 my $entries = join '', entries();
 like($entries, qr/ \$http_x_own=mine<br>$/m, 'what is kept');
 unlike($entries, qr/secret|c2VjcmV0/, 'what is not');
