@@ -86,6 +86,12 @@ chaos: ## The same for half an hour, with ten seeds (chaos/README.md)
 	@tools/build
 	@tools/chaos long
 
+.PHONY: chaos-wide
+chaos-wide: ## The same for ten minutes, with 30 children of one node (chaos/README.md)
+	@tools/require nginx build chaos
+	@tools/build
+	@tools/chaos wide
+
 .PHONY: bench
 bench: ## Measure against stock nginx (benches/)
 	@tools/require nginx build bench
