@@ -137,7 +137,8 @@ class Tree:
             "worker_shutdown_timeout 4s;",
             f"pid {node.pid_file};",
             f"error_log {node.dir}/error.log info;",
-            "events { worker_connections 512; }",
+            # Each change in hand takes one a child, and so does catch-up.
+            f"events {{ worker_connections {512 + 64 * len(children)}; }}",
         ]
         return "\n".join([*main, "http {", *(f"    {line}" for line in http), "}", ""])
 

@@ -111,21 +111,21 @@ END
 
 SKIP: {
     skip 'no curl', 2 if !grep { -x "$_/curl" } split /:/, $ENV{PATH};
+    # A body that nginx answers before it has it may end curl with an error.
     my $http2 = <<'END';
 === TEST 1: http2
 --- config
     location = /t { return 200 "$server_protocol $request_method $http_x_a\n"; }
 --- http2
 --- request
-PUT /t
-12345
+GET /t
 --- more_headers
 X-A: b
 --- response_headers
 Content-Type: text/plain
 END
-    passes('http2', $http2 . "--- response_body\nHTTP/2.0 PUT b\n");
-    fails_with(qr/response_body/, 'http2, another body', $http2 . "--- response_body\nHTTP/1.1 PUT b\n");
+    passes('http2', $http2 . "--- response_body\nHTTP/2.0 GET b\n");
+    fails_with(qr/response_body/, 'http2, another body', $http2 . "--- response_body\nHTTP/1.1 GET b\n");
 }
 
 done_testing();
