@@ -41,7 +41,7 @@ demo-stop: ## End what `make demo` started
 .PHONY: test check unittest test-stock test-reload test-vendored test-points test-chaos
 test: check unittest test-stock test-reload test-vendored test-points test-chaos ## All of the following seven
 
-check: ## Formatting, clippy, and where unsafe code may stand
+check: ## Formatting, clippy, where unsafe code may stand; `deny`, if cargo-deny is installed
 	@tools/require nginx build
 	@tools/check
 
@@ -91,6 +91,11 @@ chaos-wide: ## The same for ten minutes, with 30 children of one node (chaos/REA
 	@tools/require nginx build chaos
 	@tools/build
 	@tools/chaos wide
+
+.PHONY: deny
+deny: ## Licences, sources and known faults of the crates that this is built from
+	@tools/require
+	@tools/deny
 
 .PHONY: bench
 bench: ## Measure against stock nginx (benches/)
