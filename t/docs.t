@@ -321,15 +321,16 @@ sub free_port () {
 
 my $temp_paths = join '', map "    ${_}_temp_path $dir/conf/$_;\n", qw(client_body proxy fastcgi uwsgi scgi);
 
-# A block as a whole configuration with paths of this machine.
-sub whole ($block) {
+# A block as a whole configuration with paths of this machine. What is in conf.d is the text's first block.
+sub whole ($block, $confd) {
     my $server = "listen 127.0.0.1:8080; root /srv/files;";
     my ($first) = $block =~ /(\w+)/;
     if ($block !~ /^http \{/m) {
         $block = "server { $server filedist_state /var/lib/nginx/filedist;\n$block}\n" if $first eq 'location';
-        $block = "upstream children { server 127.0.0.1:1; filedist_fanout; }\n$block" if $first ne 'upstream';
+        $block = "upstream children { server 127.0.0.1:1; filedist_fanout; }\n$block" if $block !~ /^upstream children /m;
         $block = "load_module modules/ngx_http_filedist_module.so;\nevents {}\nhttp {\n$block}\n";
     }
+    $block =~ s{^ *include /etc/nginx/conf\.d/filedist\.conf;\n}{$confd}m;
     $block =~ s{modules/ngx_http_filedist_module\.so}{$module};
     $block =~ s{/var/lib/nginx/filedist}{$dir/conf/state}g;
     $block =~ s{/srv/files}{$dir/conf/files}g;
@@ -348,7 +349,7 @@ sub configuration_problems ($text) {
     chmod 0777, "$dir/conf/files";
     my @problems;
     for my $block (@blocks) {
-        spew("$dir/conf/nginx.conf", whole($block));
+        spew("$dir/conf/nginx.conf", whole($block, $blocks[0]));
         my $out = `$nginx -t -p $dir/conf -c nginx.conf -e error.log 2>&1`;
         my ($name) = $block =~ /^\s*(.*?)\s*$/m;
         push @problems, "the block that starts with \"$name\": $out" if $? || $out =~ /\[(?:emerg|warn)\]/;
@@ -357,7 +358,9 @@ sub configuration_problems ($text) {
 }
 
 subtest 'nginx accepts each configuration' => sub {
-    is(scalar(grep /^http \{/m, blocks($readme, 'nginx')), 2, 'a parent and a leaf are whole configurations');
+    my @first = blocks($readme, 'nginx');
+    like($first[$_], qr/^server \{/m, 'a parent and a leaf are whole servers') for 0, 1;
+    like($first[2], qr/^user .*^http \{\n    include/ms, 'and there is one around them');
     for my $page (@pages) {
         my $text = slurp($page);
         right($page =~ s{\Q$repo/}{}r, configuration_problems($text)) if blocks($text, 'nginx');
