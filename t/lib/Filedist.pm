@@ -12,7 +12,7 @@ use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(run_tests be_nobody data_dir free_port http_get nobody poll_until prepare_dirs read_data set_user write_data);
+our @EXPORT = qw(add_block_preprocessor run_tests be_nobody data_dir free_port http_get nobody poll_until prepare_dirs read_data set_user write_data);
 
 # Sections that a block may have: those of Test::Nginx, then our own. Any other
 # is a misspelling, which Test::Nginx would silently ignore.
@@ -148,7 +148,7 @@ sub be_nobody () {
 
 #--------------------------------------------------------------- before a block
 
-add_block_preprocessor(sub ($block) {
+sub prepare ($block) {
     my $name = $block->name;
     for my $section (@{ $block->{_section_order}[0] // [] }) {
         bail_out("$name - unknown section --- $section") if !$known{$section};
@@ -166,18 +166,29 @@ add_block_preprocessor(sub ($block) {
     forbid_in_log($block, 'no_error_log', $block->error_log);
     forbid_in_log($block, 'no_shutdown_error_log', $block->shutdown_error_log)
         if !defined $block->must_die;
-});
+    # Test::Nginx runs code where the functions of the test are not, in an older Perl.
+    my $main = 'package main; use v5.36; no strict; no warnings;';
+    for my $section (qw(init post_setup_server_root)) {
+        my $code = $block->$section;
+        $block->set_value($section => "$main $code") if defined $code && !ref $code;
+    }
+    $block->set_value(skip_eval => $block->skip_eval =~ s/:/: $main/r) if defined $block->skip_eval;
+}
 
-# What is not about them does without catch-up, which would come in between, and without waiting
-# for the disk.
-no warnings 'redefine';    # that of Test::Nginx, which is called here
+# Test::Nginx runs the last of its preprocessors first: it has but one of ours, which keeps their order.
+my @preprocessors = \&prepare;
+
+no warnings qw(redefine prototype);    # of those of Test::Nginx, which are called here
+
+sub add_block_preprocessor ($code) { push @preprocessors, $code }
 
 sub run_tests () {
-    # The last of all preprocessors.
-    add_block_preprocessor(\&leave_alone);
+    Test::Nginx::Socket::add_block_preprocessor(sub ($block) { $_->($block) for @preprocessors, \&leave_alone });
     Test::Nginx::Socket::run_tests();
 }
 
+# What is not about them does without catch-up, which would come in between, and without waiting
+# for the disk.
 sub leave_alone ($block) {
     my $config = join "\n", map { $block->$_ // '' } qw(http_config config post_main_config);
     my $off = join '', map { "$_ off;\n" } grep { $config !~ /\b$_\b/ }
@@ -416,6 +427,10 @@ C<--- after eval> and C<package main;> before the array.
 =head1 FUNCTIONS
 
 =over
+
+=item add_block_preprocessor(CODE)
+
+As that of Test::Nginx, but the first one that was added is the first to run.
 
 =item prepare_dirs(NAMES)
 

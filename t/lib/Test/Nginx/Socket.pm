@@ -77,9 +77,9 @@ sub env_to_nginx           { push @{ $setting{env} }, @_ }
 sub server_port            { option('port',               @_) }
 sub server_port_for_client { option('client_port',        @_) }
 
-sub add_block_preprocessor ($code)   { push @preprocessors, $code }
-sub add_response_body_check ($code)  { push @body_checks,   $code }
-sub add_test_cleanup_handler ($code) { push @test_cleanups, $code }
+sub add_block_preprocessor ($code)   { unshift @preprocessors, $code }
+sub add_response_body_check ($code)  { push @body_checks,      $code }
+sub add_test_cleanup_handler ($code) { unshift @test_cleanups, $code }
 sub add_cleanup_handler ($code)      { at_exit($code) }
 
 #---------------------------------------------------------------------- blocks
