@@ -60,12 +60,13 @@ sub change ($verb, $path) {
 # Every file below a directory, with its version and content; every directory. A directory without a file is no
 # change that anybody has missed: it may be at the root alone.
 sub tree ($name) {
-    my (%tree, @todo);
-    @todo = (my $top = data_dir() . "/$name");
-    while (defined(my $path = shift @todo)) {
-        my $key = substr $path, length $top;
-        if (-d $path) { push @todo, glob "$path/*"; $tree{"$key/"} = 'a directory' }
-        else          { $tree{$key} = version_of($name . $key) . ' ' . slurp($path) }
+    my %tree;
+    my $top = data_dir() . "/$name";
+    open my $find, '-|', 'find', $top, '-mindepth', 1, '-printf', '%y %T@ /%P\n' or die "find: $!";
+    while (my $line = <$find>) {
+        my ($type, $time, $path) = $line =~ /(\S+) (\S+) (.*)/;
+        if ($type eq 'd') { $tree{"$path/"} = 'a directory' }
+        else              { $tree{$path} = "$time " . slurp("$top$path") }
     }
     return \%tree;
 }

@@ -183,7 +183,7 @@ no warnings qw(redefine prototype);    # of those of Test::Nginx, which are call
 sub add_block_preprocessor ($code) { push @preprocessors, $code }
 
 sub run_tests () {
-    Test::Nginx::Socket::add_block_preprocessor(sub ($block) { $_->($block) for @preprocessors, \&leave_alone });
+    Test::Nginx::Socket::add_block_preprocessor(sub ($block) { $_->($block) for @preprocessors, \&leave_alone, \&older_http2 });
     Test::Nginx::Socket::run_tests();
 }
 
@@ -194,6 +194,13 @@ sub leave_alone ($block) {
     my $off = join '', map { "$_ off;\n" } grep { $config !~ /\b$_\b/ }
         $config =~ /filedist_ack +local/ ? () : 'filedist_catch_up', 'filedist_fsync';
     $block->set_value(http_config => $off . ($block->http_config // ''));
+}
+
+# Test::Nginx 0.33 writes "http2 on" from nginx 1.19.9 on, which knows it from 1.25.1 on.
+sub older_http2 ($block) {
+    no warnings 'once';
+    my $version = \$Test::Nginx::Util::NginxVersion;
+    $$version = '1.019008' if defined $block->http2 && ($$version // 2) < 1.025001;
 }
 
 # Adds [alert], [crit] and [emerg] to what the log must not have, except what

@@ -139,7 +139,9 @@ sub write_config ($block) {
 sub start_nginx {
     my @command = ($binary, '-e', error_log_path(), '-p', "$root/", '-c', "$root/conf/nginx.conf");
     if ($valgrind) {
-        my @how = $valgrind =~ /^\d+$/ ? qw(--tool=memcheck --leak-check=full) : split ' ', $valgrind;
+        my @how = $valgrind =~ /^\d+$/
+            ? qw(--tool=memcheck --leak-check=full --keep-debuginfo=yes --show-possibly-lost=no --num-callers=100)
+            : split ' ', $valgrind;
         push @how, '--gen-suppressions=all', "--log-file=$root/logs/valgrind.%p";
         push @how, '--suppressions=valgrind.suppress' if -e 'valgrind.suppress';
         unshift @command, 'valgrind', '-q', @how;
