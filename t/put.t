@@ -33,7 +33,7 @@ sub unmount () { system('umount', '-l', pop @mounted) while @mounted }
 add_test_cleanup_handler(sub (@) {
     unmount();
     umask 022;
-    delete $ENV{LD_PRELOAD};
+    preload(undef);
     master_off();
 });
 END { unmount() }
@@ -1612,7 +1612,7 @@ root/d
 --- skip_eval: 17: !main::without_tmpfile()
 --- post_setup_server_root
 package main;
-$ENV{LD_PRELOAD} = without_tmpfile();
+preload(without_tmpfile());
 --- data_files
 >>> root/old.txt
 old
@@ -1632,7 +1632,7 @@ old
 --- skip_eval: 4: !main::without_tmpfile()
 --- post_setup_server_root
 package main;
-$ENV{LD_PRELOAD} = without_tmpfile();
+preload(without_tmpfile());
 --- request eval
 "PUT /a.txt\n" . 'x' x 50_000
 --- more_headers
@@ -1693,7 +1693,7 @@ package main;
 --- skip_eval: 13: !main::without_proc()
 --- post_setup_server_root
 package main;
-$ENV{LD_PRELOAD} = without_proc();
+preload(without_proc());
 --- data_files
 >>> root/old.txt
 old
@@ -1710,7 +1710,7 @@ old
 --- skip_eval: 5: !main::without_tmpfile()
 --- post_setup_server_root
 package main;
-$ENV{LD_PRELOAD} = without_tmpfile();
+preload(without_tmpfile());
 master_on();
 --- request
 PUT /b.txt

@@ -643,7 +643,7 @@ old
 --- request
 DELETE /a.txt
 --- more_headers eval
-"Filedist-Version: " . ($::deleted = main::version(10))
+"Filedist-Version: " . ($::deleted = main::version(200))
 --- error_code: 200
 --- response_body
 success: root/a.txt deleted

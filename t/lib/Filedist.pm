@@ -12,7 +12,7 @@ use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(add_block_preprocessor run_tests be_nobody data_dir free_port http_get nobody poll_until prepare_dirs read_data set_user write_data);
+our @EXPORT = qw(add_block_preprocessor run_tests be_nobody data_dir free_port http_get nobody poll_until preload prepare_dirs read_data set_user write_data);
 
 # Sections that a block may have: those of Test::Nginx, then our own. Any other
 # is a misspelling, which Test::Nginx would silently ignore.
@@ -144,6 +144,13 @@ sub be_nobody () {
     return if $>;
     chmod 0777, map { data_dir() . "/$_" } '.', @default_dirs;
     set_user(nobody());
+}
+
+# Test::Nginx of CPAN sets it to what it was.
+sub preload ($library) {
+    no warnings 'once';
+    $Test::Nginx::Util::ld_preload = $library;
+    defined $library ? $ENV{LD_PRELOAD} = $library : delete $ENV{LD_PRELOAD};
 }
 
 #--------------------------------------------------------------- before a block
@@ -461,6 +468,10 @@ Calls the code until it returns something true, and returns that. 3 s.
 Where the tests run as root: has the workers of this block run as a user that may
 not do everything, with the directories of C<prepare_dirs> open to it; the name of
 such a user; any user, until the end of the block.
+
+=item preload(LIBRARY)
+
+Has nginx load this library first, from C<post_setup_server_root> on; undef ends it.
 
 =item free_port()
 
