@@ -74,6 +74,12 @@ test-chaos: ## A tree of seven nodes that are killed, cut off and filled up for 
 	@tools/build
 	@tools/chaos short
 
+.PHONY: test-valgrind
+test-valgrind: ## The integration tests in valgrind, which finds errors of memory; takes an hour
+	@tools/require nginx build test
+	@tools/build valgrind
+	@tools/test-nginx valgrind
+
 .PHONY: points
 points: ## A node is killed at each of its system calls, and each of them fails (chaos/README.md)
 	@tools/require nginx build chaos

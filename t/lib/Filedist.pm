@@ -37,7 +37,7 @@ my %known = map { $_ => 1 } qw(
 );
 my @after_response = qw(wait_for_file wait_for_log files_like no_files after);
 
-timeout(5);
+timeout($ENV{TEST_NGINX_USE_VALGRIND} ? 30 : 5);
 
 #-------------------------------------------------------------------- data_dir
 
@@ -385,7 +385,7 @@ ignores a misspelt one.
 
 =item *
 
-A time-out of 5 s.
+A time-out of 5 s, in valgrind of 30 s.
 
 =back
 
