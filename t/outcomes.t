@@ -135,11 +135,12 @@ sub failed_with ($receipt, $reason, $path = '/a') {
 
 # How long the request took, and that the good child did not wait for the bad one: it had the file long before the
 # answer came, however late a busy machine has begun.
-sub took ($least, $most) {
+sub took ($least) {
     my $end  = time;
     my $took = $end - $began;
     cmp_ok($took, '>=', $least, 'not before its time');
-    cmp_ok($took, '<=', $most,  'and not long after') if !$ENV{TEST_NGINX_USE_VALGRIND};
+    # All other times are 10 s or more.
+    cmp_ok($took, '<=', 9, 'and not long after') if !$ENV{TEST_NGINX_USE_VALGRIND};
     my $good = (Time::HiRes::stat(data_dir() . '/good/a'))[10];
     cmp_ok($good, '<', $end - 0.1, 'the good child had it long before') if !$ENV{TEST_NGINX_USE_VALGRIND};
 }
@@ -181,7 +182,7 @@ connect() failed (111: Connection refused)
 --- request
 PUT /a
 hello
---- after: took(0.35, 3); failed_with($_[1], 'timeout')
+--- after: took(0.35); failed_with($_[1], 'timeout')
 
 
 
@@ -190,7 +191,7 @@ hello
 --- config eval: main::node('proxy_connect_timeout 400ms;')
 --- request eval
 "PUT /a\n" . "0123456789abcdef" x 65536
---- after: took(0.35, 3); failed_with($_[1], 'timeout')
+--- after: took(0.35); failed_with($_[1], 'timeout')
 
 
 
@@ -200,17 +201,17 @@ hello
 --- request
 PUT /a
 hello
---- after: took(0.35, 3); failed_with($_[1], 'timeout')
+--- after: took(0.35); failed_with($_[1], 'timeout')
 
 
 
 === TEST 6: answer too late - timeout
---- init: child(sub ($c) { read_all($c); sleep 3; syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" })
+--- init: child(sub ($c) { read_all($c); sleep 15; syswrite $c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n" })
 --- config eval: main::node('proxy_read_timeout 400ms;')
 --- request
 PUT /a
 hello
---- after: took(0.35, 2.9); failed_with($_[1], 'timeout')
+--- after: took(0.35); failed_with($_[1], 'timeout')
 
 
 
@@ -234,7 +235,7 @@ success: good/a stored: 5 bytes
 --- request
 PUT /a
 hello
---- after: took(0.35, 3); failed_with($_[1], 'timeout')
+--- after: took(0.35); failed_with($_[1], 'timeout')
 
 
 
@@ -463,7 +464,7 @@ success: good/a stored: 5 bytes
 --- request eval
 "PUT /a\n" . "0123456789abcdef" x 1048576
 --- timeout: 10
---- after: took(0.39, 4); failed_with($_[1], 'timeout')
+--- after: took(0.39); failed_with($_[1], 'timeout')
 
 
 
@@ -473,7 +474,7 @@ success: good/a stored: 5 bytes
 --- request eval
 "PUT /a\n" . "0123456789abcdef" x 1048576
 --- timeout: 10
---- after: took(1.9, 5); failed_with($_[1], 'timeout')
+--- after: took(1.9); failed_with($_[1], 'timeout')
 
 
 
@@ -510,7 +511,7 @@ hello
 --- request
 PUT /a
 hello
---- after: took(0.35, 3); consistent($_[1])
+--- after: took(0.35); consistent($_[1])
 
 
 
