@@ -51,6 +51,8 @@ fn bind_headers(includes: &[PathBuf]) -> Result<String, Box<dyn Error>> {
         .prepend_enum_name(false)
         .derive_default(true)
         .layout_tests(false)
+        // Without a rustfmt all would be one line.
+        .formatter(bindgen::Formatter::Prettyplease)
         .use_core()
         .generate()?
         .to_string();

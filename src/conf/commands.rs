@@ -401,8 +401,8 @@ pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int
         };
     }
     let message = "this build of the filedist module does not fit its nginx: Rust's bindings have \
-                   fields of nginx's structures in other places than C. Build it for a version \
-                   from 1.22 to 1.28";
+                   fields of nginx's structures in other places than C. It is known to work with \
+                   nginx 1.22 to 1.31";
     // SAFETY: as said above.
     unsafe { conf::emerg(cf, format_args!("{message}")) };
     NGX_ERROR as ngx_int_t

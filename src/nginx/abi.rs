@@ -47,7 +47,7 @@ struct Structures {
 }
 
 /// Bit fields lie where C has them. bindgen 0.72 misplaces some where one does not fit into what
-/// is left of a word, as in nginx 1.31.
+/// is left of a word, as in nginx from 1.29.3 on.
 pub(crate) fn bit_fields_match() -> bool {
     // SAFETY: all of the structures are valid as zeroes, and are compared as bytes, of which
     // every one was written.
