@@ -618,7 +618,7 @@ mod tests {
             while !worker.is_finished() {
                 // As `left` does, but for longer.
                 if let Ok(draft) = File::open(directory.join(".w")) {
-                    if draft.try_lock().is_ok() {
+                    if flock::try_exclusive(&draft).is_ok_and(|locked| locked) {
                         thread::sleep(std::time::Duration::from_micros(50));
                     }
                 }

@@ -143,7 +143,7 @@ impl Drain {
         }
         let end = self.pass().await;
         self.until(|| progress.in_flight.get() == 0).await;
-        progress.kept.update(|kept| kept + progress.blocked.take().len() as u64);
+        progress.kept.set(progress.kept.get() + progress.blocked.take().len() as u64);
         let tidied = match end {
             End::Exiting => Ok(0),
             _ => self.tidy().await,

@@ -223,7 +223,7 @@ unsafe extern "C" fn set_page(
             Some(other) if other.page == page => return c"is duplicate".as_ptr().cast_mut(),
             Some(other) => {
                 let other = other.page.directive();
-                let message = format_args!(
+                let message = format!(
                     "\"{name}\" and \"{other}\" in one location: give each a location of its own"
                 );
                 return conf_result(Err(refuse(cf, message)));
@@ -238,7 +238,7 @@ unsafe extern "C" fn set_page(
                 for word in words.get(1..).unwrap_or_default() {
                     let name = word.as_bytes().strip_prefix(b"exclude=").filter(is_name);
                     let Some(name) = name else {
-                        let message = format_args!(
+                        let message = format!(
                             "invalid parameter \"{word}\" of \"{name}\": say \"exclude=NAME\", the \
                              name of files or directories, without a slash"
                         , name = (*cmd).name);
@@ -250,7 +250,7 @@ unsafe extern "C" fn set_page(
             }
             Some(word) if word.as_bytes() == b"manage" => true,
             Some(word) => {
-                let message = format_args!(
+                let message = format!(
                     "invalid parameter \"{word}\" of \"{name}\": the only one is \"manage\""
                 );
                 return conf_result(Err(refuse(cf, message)));
@@ -261,7 +261,7 @@ unsafe extern "C" fn set_page(
         let core = &mut *conf::core_location(cf);
         if matches!(page, Page::Missing | Page::Index) && !conf::has_prefix(core) {
             let of_name = name.as_bytes().get(b"filedist_".len()..).unwrap_or_default();
-            let message = format_args!(
+            let message = format!(
                 "\"{name}\" needs a location by prefix, as in \"location /__{}__/\"",
                 String::from_utf8_lossy(of_name)
             );
@@ -306,7 +306,7 @@ unsafe extern "C" fn set_catch_up(
                 false
             };
             if !known {
-                let message = format_args!(
+                let message = format!(
                     "invalid parameter \"{word}\" of \"filedist_catch_up\": say \"on\" or \
                      \"off\", and after \"on\" any of \"concurrency=N\" (1 to 1024), \"rate=SIZE\" \
                      (bytes a second) and \"max_backoff=TIME\""
@@ -365,7 +365,7 @@ unsafe extern "C" fn set_fanout(
         conf.fanout = true;
         let upstream = &mut *conf::upstream(cf);
         if upstream.peer.init_upstream.is_some() {
-            let message = format_args!(
+            let message = format!(
                 "\"filedist_fanout\" after \"keepalive\" or another load-balancing method: put \
                  it before \"keepalive\", and use no other method in this upstream"
             );

@@ -29,7 +29,7 @@ pub(super) struct Refused;
 /// # Safety
 ///
 /// `cf` is the configuration being read.
-pub(super) unsafe fn refuse(cf: *mut ngx_conf_t, message: core::fmt::Arguments<'_>) -> Refused {
+pub(super) unsafe fn refuse(cf: *mut ngx_conf_t, message: impl core::fmt::Display) -> Refused {
     // SAFETY: the caller vouches for `cf`.
     unsafe { conf::emerg(cf, message) };
     Refused
@@ -53,7 +53,7 @@ pub(crate) unsafe extern "C" fn init_main_conf(
             main.zone_size = DEFAULT_ZONE_SIZE;
         }
         if main.zone_size < MIN_ZONE_SIZE {
-            let message = format_args!(
+            let message = format!(
                 "\"filedist_zone\" is too small: give it at least {}k, or leave it out for {}m",
                 MIN_ZONE_SIZE / 1024,
                 DEFAULT_ZONE_SIZE / 1024 / 1024
@@ -150,7 +150,7 @@ unsafe fn take_over(
                                upstream, without variables, or no content handler at all: name an \
                                upstream that has \"filedist_fanout\", or say \"filedist off\" in \
                                this location";
-                return Err(refuse(cf, format_args!("{message}")));
+                return Err(refuse(cf, message));
             }
             // stub_status, fastcgi_pass and such below a server with "filedist on".
             Some(_) => {
@@ -171,7 +171,7 @@ unsafe fn take_over(
                                this location would reach no child; repeat \"proxy_pass\", or say \
                                \"filedist off\" or, for files of this node alone, \"filedist on\" in \
                                this location";
-                return Err(refuse(cf, format_args!("{message}")));
+                return Err(refuse(cf, message));
             }
             None => {}
         }
@@ -184,14 +184,14 @@ unsafe fn take_over(
         if conf::alias_leads_out(core) {
             let message = "the \"alias\" ends with a slash and the location does not, so requests \
                            could leave the directory with \"..\": add the slash to the location";
-            return Err(refuse(cf, format_args!("{message}")));
+            return Err(refuse(cf, message));
         }
         need(cf, parent, child, core)?;
         claim_state(cf, child)?;
         if child.acks_locally() && !conf::server::<SrvConf>(cf).as_ref().is_some_and(catches_up) {
             let message = "\"filedist_ack local\" with \"filedist_catch_up off\": nothing would \
                            reach the children; leave one of them out";
-            return Err(refuse(cf, format_args!("{message}")));
+            return Err(refuse(cf, message));
         }
         note_root(cf, core);
         share_memory(cf)?;
@@ -237,7 +237,7 @@ unsafe fn need(
             None
         };
         if let (Some(directive), true) = (other, core.noname() != 0 && parent.enable == 1) {
-            let message = format_args!(
+            let message = format!(
                 "\"{directive}\" of its own in an \"if\" or \"limit_except\" block of a location with \
                  \"filedist on\": what is delivered later is not told the block; give it a location of \
                  its own, or, for \"root\", a variable that \"set\" or \"map\" gives a value"

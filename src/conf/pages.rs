@@ -36,13 +36,13 @@ pub(super) unsafe fn serve(
             None
         };
         if let Some(also) = also {
-            let message = format_args!(
+            let message = format!(
                 "{also} and \"{name}\" in one location: give \"{name}\" a location of its own"
             );
             return Err(refuse(cf, message));
         }
         if server.state.is_null() {
-            let message = format_args!(
+            let message = format!(
                 "\"{name}\" without \"filedist_state\": name the directory of this server's state"
             );
             return Err(refuse(cf, message));

@@ -126,7 +126,7 @@ pub(super) unsafe fn keep_apart(cf: *mut ngx_conf_t, main: &MainConf) -> Result<
         _ => None,
     };
     let Some((state, root)) = pair else { return Ok(()) };
-    let message = format_args!(
+    let message = format!(
         "the state directory \"{}\" and the root \"{}\" lie inside one another: move \
          \"filedist_state\" elsewhere",
         state.display(),
@@ -147,7 +147,7 @@ pub(super) unsafe fn keep_paths_apart(cf: *mut ngx_conf_t, main: &MainConf) -> R
         let found = unsafe { (**server).collision() };
         let Some(found) = found else { continue };
         let [outer, inner, child, there] = found.each_ref().map(|it| String::from_utf8_lossy(it));
-        let message = format_args!(
+        let message = format!(
             "what locations \"{outer}\" and \"{inner}\" store has the same path on the child \"{child}\", \
              below \"{there}\": change the URI of one \"proxy_pass\", or add a location \"{there}\" with \
              \"filedist off\""

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{statat, AtFlags, FileType, OFlags, RawDir, RawDirEntry};
+use rustix::fs::{statat, AtFlags, FileType, RawDir, RawDirEntry};
 use rustix::io::Errno;
 
 use super::area::first_name;
@@ -32,8 +32,7 @@ type Failure = (&'static str, io::Error);
 impl Directory {
     /// Its names from `first` on.
     pub(super) fn open(path: &Path, first: First) -> io::Result<Directory> {
-        let flags = OFlags::DIRECTORY.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
         Ok(Directory { file, first, found: VecDeque::new(), is_read: false })
     }
 

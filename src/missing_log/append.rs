@@ -127,7 +127,7 @@ mod tests {
             append(&logs, b"c", &put(b"/one")).unwrap();
             let path = logs.join("c/2026-11-22.log.html");
             let old = File::open(&path).unwrap();
-            old.lock().unwrap();
+            crate::flock::exclusive(&old).unwrap();
             thread::scope(|scope| {
                 let (done, is_done) = mpsc::channel();
                 let logs = &logs;

@@ -573,6 +573,6 @@ pub(crate) unsafe fn subdirectory(
 /// # Safety
 ///
 /// `cf` is the configuration being read.
-pub(crate) unsafe fn emerg(cf: *mut ngx_conf_t, message: core::fmt::Arguments<'_>) {
+pub(crate) unsafe fn emerg(cf: *mut ngx_conf_t, message: impl core::fmt::Display) {
     ngx::ngx_conf_log_error!(NGX_LOG_EMERG, cf, "{}", message);
 }

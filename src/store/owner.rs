@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::flock;
+
 /// The user of the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -75,13 +77,9 @@ pub(crate) fn claim(state: &Path, who: &str) -> io::Result<Result<Option<File>, 
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o644);
     let file = options.custom_flags(libc::O_NOFOLLOW).open(lock_file(state))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let other = holder(state)?;
-            return Ok(if other == who { Ok(None) } else { Err(other) });
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(error),
+    if !flock::try_exclusive(&file)? {
+        let other = holder(state)?;
+        return Ok(if other == who { Ok(None) } else { Err(other) });
     }
     file.set_len(0)?;
     io::Write::write_all(&mut &file, format!("{who}\n").as_bytes())?;
@@ -91,7 +89,7 @@ pub(crate) fn claim(state: &Path, who: &str) -> io::Result<Result<Option<File>, 
 /// Who has locked the state directory, if it is not `who`. For a configuration that is only tested.
 pub(crate) fn claimed_by_other(state: &Path, who: &str) -> Option<String> {
     let file = File::open(lock_file(state)).ok()?;
-    let is_locked = matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
+    let is_locked = flock::is_held(&file);
     holder(state).ok().filter(|other| is_locked && other != who)
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::copy::Copy;
+use crate::flock;
 use crate::missing_log::entry::Missed;
 use crate::missing_log::lines::Lines;
 use crate::missing_log::lock;
@@ -87,7 +88,7 @@ impl Day {
     fn remove(&self, lines: &Lines) -> io::Result<bool> {
         match self.lock(lines)? {
             Now::Read => fs::remove_file(&self.path).map(|()| true),
-            Now::Longer => self.file.unlock().map(|()| false),
+            Now::Longer => flock::unlock(&self.file).map(|()| false),
             Now::Another => Ok(true),
         }
     }
@@ -99,7 +100,7 @@ impl Day {
             Now::Read => {}
             // Rather without appenders that wait for the disk.
             Now::Longer if self.copy.as_mut().is_some_and(Copy::once_more) => {
-                return self.file.unlock().map(|()| false);
+                return flock::unlock(&self.file).map(|()| false);
             }
             Now::Longer => {
                 self.find_entries(lines, u64::MAX)?;
@@ -170,7 +171,7 @@ mod tests {
             let logs = Logs::new("day-wait");
             let (mut day, mut lines) = read_day(&logs, entries);
             let appender = OpenOptions::new().append(true).open(logs.join(DAY)).unwrap();
-            appender.lock().unwrap();
+            flock::exclusive(&appender).unwrap();
             thread::scope(|scope| {
                 let (done, is_done) = mpsc::channel();
                 scope.spawn(move || {

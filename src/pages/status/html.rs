@@ -246,7 +246,7 @@ mod tests {
             sent_bytes: 123_456_789,
             deliveries_per_second: 1.5,
             bytes_per_second: 1e6,
-            catch_up: i.is_multiple_of(10).then_some(CatchUp { since: NOW - 10_000, done: 12 }),
+            catch_up: (i % 10 == 0).then_some(CatchUp { since: NOW - 10_000, done: 12 }),
             ..child(&format!("10.0.{}.{}:8080", i / 100, i % 100), Some(i % 10 != 1), i as u64 % 10)
         };
         let flat = whole(&node("root", (0..300).map(busy).collect()));
