@@ -457,4 +457,20 @@ subtest '--help' => sub {
     like($row{$_}, qr/\| `\Q$default{$_}\E`/, "$_ is by default $default{$_}") for sort keys %default;
 };
 
+subtest 'manual page and completions' => sub {
+    my ($rc, $page) = generate('--print-man');
+    is($rc, 0, 'there is a page');
+    my @options = (generate('--help'))[1] =~ /^ +(?:-\w, )?--([a-z-]+)/mg;
+    my @missing = grep { my $name = s/-/\\-/gr; $page !~ /^\.TP\n.*\\fB\\-\\-\Q$name\E\\fR/m } @options;
+    is("@missing", '', 'with all options');
+    like($page, qr/^\.SH EXAMPLES\n.*^    nginx\.filedist \\-r .* \\e$/ms, 'and the examples');
+    for my $shell (qw(bash zsh fish)) {
+        my ($rc, $script) = generate('--print-completions', $shell);
+        is($rc, 0, "completions for $shell");
+        @missing = grep $script !~ /\b$_\b/, @options;
+        is("@missing", '', 'with all options');
+    }
+    refused('--print-completions', '--print-completions', 'csh');
+};
+
 done_testing();

@@ -5,12 +5,14 @@
 //! - [`node`]: the options as a whole, with what was not given.
 //! - [`render`]: the node put into the template.
 //! - [`hints`]: what to do next, for people.
+//! - [`manual`]: the manual page, and completions for shells.
 //!
 //! The configuration goes to stdout when all is well, and nothing else does. The status is 2 for
 //! options that are wrong, 1 for everything else.
 
 mod address;
 mod hints;
+mod manual;
 mod node;
 mod options;
 mod path;
@@ -42,6 +44,12 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<(), String> {
     if options.print_template {
         return print(render::BUILT_IN);
+    }
+    if options.print_man {
+        return print(&manual::page()?);
+    }
+    if let Some(shell) = options.print_completions {
+        return print(&manual::completions(shell)?);
     }
     let own = options.template.clone();
     let node = Node::new(options).unwrap_or_else(|wrong| refuse(&wrong));

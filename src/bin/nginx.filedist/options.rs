@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::Parser;
+use clap_complete::Shell;
 
 use crate::address::{Access, Endpoint};
 use crate::path::{AbsolutePath, AnyPath, KeyPair, Prefix};
@@ -19,7 +20,7 @@ A PUT or DELETE to a node is carried out there and on its children, and on their
 by where it listens (--server), and it names its children (--child-nodes). Run this once for each
 node, then start nginx with what it has written. What to do next is said on stderr.";
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 Examples:
 
   A root and two children on this machine:
@@ -51,7 +52,7 @@ The node runs in the background, as nginx does; in front with: nginx -c FILE -g 
 pub(crate) struct Options {
     /// Where the node listens: localhost:8080, 10.0.0.1:8080, [::1]:8080, 0.0.0.0:8080
     #[arg(short, long, value_name = "HOST:PORT", value_parser = text::<Endpoint>())]
-    #[arg(required_unless_present = "print_template")]
+    #[arg(required_unless_present_any = ["print_template", "print_man", "print_completions"])]
     pub(crate) server: Option<Endpoint>,
 
     /// Its children, with commas between them; none: a leaf
@@ -154,6 +155,14 @@ pub(crate) struct Options {
     /// Print the built-in template, and nothing else
     #[arg(long, exclusive = true)]
     pub(crate) print_template: bool,
+
+    /// Print the manual page, for the package
+    #[arg(long, exclusive = true, hide = true)]
+    pub(crate) print_man: bool,
+
+    /// Print what has a shell complete the options, for the package
+    #[arg(long, exclusive = true, hide = true, value_name = "SHELL")]
+    pub(crate) print_completions: Option<Shell>,
 
     /// A template to use instead of the built-in one
     #[arg(value_parser = text::<AnyPath>())]
