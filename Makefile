@@ -10,6 +10,8 @@
 #   DEMO_PORT                           the root's port in the demo; its children take the next two
 #   DESTDIR, MODULES_DIR, BINDIR        where `make install` puts module and generator; PREFIX/bin is the
 #                                       default of BINDIR, /usr/local that of PREFIX
+#   DEB_VERSION                         the version of the packages of `make deb`, instead of debian/changelog's
+#   SUITES                              for which Debian `make test-deb` tries them, instead of bookworm and trixie
 
 ifdef CI
 CARGO_FLAGS ?= --locked
@@ -109,9 +111,20 @@ bench: ## Measure against stock nginx (benches/)
 	@tools/build
 	@tools/bench
 
-.PHONY: install
+.PHONY: install uninstall
 install: $(MODULE) $(GENERATOR) ## Put the module where the installed nginx looks for modules, the generator in PREFIX/bin
 	@tools/install
+
+uninstall: ## Remove what `make install` put there
+	@tools/uninstall
+
+.PHONY: deb test-deb
+deb: ## Build Debian's packages for the nginx installed, in target/deb/
+	@tools/require nginx build deb
+	@tools/deb
+
+test-deb: ## Build, install, use, upgrade and purge them in Debian 12 and 13, in directories (as root)
+	@tools/deb-test $(SUITES)
 
 $(MODULE) $(GENERATOR):
 	@tools/require nginx build
