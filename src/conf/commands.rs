@@ -387,25 +387,26 @@ unsafe extern "C" fn set_fanout(
 ///
 /// nginx calls it before it reads `http`.
 pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
-    if nginx::abi::bit_fields_match() {
+    if let Some(field) = nginx::abi::misplaced_bit_field() {
+        let message = format!(
+            "this build of the filedist module does not fit its nginx: Rust's bindings have {field} \
+             in another place than C. It is known to work with nginx 1.22 to 1.31"
+        );
         // SAFETY: as said above.
-        let added = unsafe {
-            // Neither setter uses its command.
-            nginx::variables::add(cf)
-                && conf::intercept(cf, c"ngx_http_mp4_module", b"mp4", set_media).is_ok()
-                && conf::intercept(cf, c"ngx_http_flv_module", b"flv", set_media).is_ok()
-        };
-        return match added {
-            true => NGX_OK as ngx_int_t,
-            false => NGX_ERROR as ngx_int_t,
-        };
+        unsafe { conf::emerg(cf, message) };
+        return NGX_ERROR as ngx_int_t;
     }
-    let message = "this build of the filedist module does not fit its nginx: Rust's bindings have \
-                   fields of nginx's structures in other places than C. It is known to work with \
-                   nginx 1.22 to 1.31";
     // SAFETY: as said above.
-    unsafe { conf::emerg(cf, format_args!("{message}")) };
-    NGX_ERROR as ngx_int_t
+    let added = unsafe {
+        // Neither setter uses its command.
+        nginx::variables::add(cf)
+            && conf::intercept(cf, c"ngx_http_mp4_module", b"mp4", set_media).is_ok()
+            && conf::intercept(cf, c"ngx_http_flv_module", b"flv", set_media).is_ok()
+    };
+    match added {
+        true => NGX_OK as ngx_int_t,
+        false => NGX_ERROR as ngx_int_t,
+    }
 }
 
 /// # Safety

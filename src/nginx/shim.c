@@ -1,6 +1,7 @@
 /*
  * What only C can do: nginx's macros that take locks, whose bodies differ between versions, and
- * the check that the structures which Rust writes to are the ones that this compiler builds.
+ * the check that the structures which Rust writes to are the ones that this compiler builds (their
+ * bit fields are in bit_fields.c).
  */
 
 #include "abi.h"
@@ -101,7 +102,7 @@ ngx_http_filedist_uncount(ngx_http_request_t *r)
 
 
 /*
- * The proxy module's location configuration. Up to 1.29 its structure has no header of its own;
+ * The proxy module's location configuration. Up to 1.29.3 its structure has no header of its own;
  * these are its first fields, which have not changed from 1.19.3 on.
  */
 #if __has_include(<ngx_http_proxy_module.h>)
@@ -191,50 +192,4 @@ ngx_uint_t
 ngx_http_filedist_proxy_has_variables(ngx_http_proxy_loc_conf_t *plcf)
 {
     return plcf->proxy_lengths != NULL;
-}
-
-
-/*
- * Bit fields have no offset to compare: the caller sets the same ones in zeroed structures, and
- * compares the bytes.
- */
-void
-ngx_http_filedist_set_bits(ngx_http_request_t *r, ngx_http_upstream_t *u, ngx_connection_t *c,
-    ngx_event_t *ev, ngx_buf_t *b)
-{
-    r->count = 3;
-    r->blocked = 5;
-    r->aio = 1;
-    r->reading_body = 1;
-    r->request_body_no_buffering = 1;
-    r->expect_tested = 1;
-    r->keepalive = 1;
-    r->lingering_close = 1;
-    r->header_only = 1;
-    r->disable_not_modified = 1;
-    r->headers_in.chunked = 1;
-
-    u->store = 1;
-    u->buffering = 1;
-    u->keepalive = 1;
-    u->upgrade = 1;
-    u->request_body_sent = 1;
-    u->header_sent = 1;
-    u->peer.cached = 1;
-
-    c->buffered = 2;
-    c->error = 1;
-    c->close = 1;
-    c->sendfile = 1;
-    c->tcp_nodelay = NGX_TCP_NODELAY_SET;
-
-    ev->active = 1;
-    ev->timedout = 1;
-    ev->timer_set = 1;
-
-    b->memory = 1;
-    b->in_file = 1;
-    b->flush = 1;
-    b->last_buf = 1;
-    b->last_in_chain = 1;
 }
