@@ -78,6 +78,8 @@ pub(crate) struct SrvConf {
     fanout: bool,
     /// And no other method has taken its place.
     balances: bool,
+    /// In an upstream: `keepalive` was said.
+    keeps_alive: bool,
 }
 
 /// The state directory.
@@ -215,6 +217,7 @@ impl Default for SrvConf {
             site: OnceCell::new(),
             fanout: false,
             balances: false,
+            keeps_alive: false,
         }
     }
 }

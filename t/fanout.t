@@ -255,7 +255,7 @@ is((stat data_dir() . '/root/a')[9], substr($version, 0, 10), 'seconds');
 
 === TEST 7: HTTP/1.0 to the child - Content-Length and body
 --- http_config eval: $::scripted
---- config eval: main::node('proxy_http_version 1.0;')
+--- config eval: main::node('proxy_http_version 1.0; proxy_set_header Connection close;')
 --- init: child(\&serve)
 --- request
 PUT /a
@@ -894,7 +894,7 @@ main::leaf('c1', '127.0.0.1:$TEST_NGINX_C1 ssl', $::tls_leaf) . main::upstream('
 === TEST 65: https, sessions reused
 --- http_config eval
 main::leaf('c1', '127.0.0.1:$TEST_NGINX_C1 ssl', $::tls_leaf) . main::leaf('c2', '127.0.0.1:$TEST_NGINX_C2 ssl', $::tls_leaf) . main::upstream(map "127.0.0.1:\$TEST_NGINX_C$_", 1, 2) . 'ssl_session_cache shared:s:1m; log_format c "$ssl_session_reused"; access_log $TEST_NGINX_DATA/access c;'
---- config eval: main::node('proxy_pass https://children;')
+--- config eval: main::node('proxy_pass https://children; proxy_http_version 1.1; proxy_set_header Connection close;')
 --- request eval: ["PUT /1\nhello", "PUT /2\nhello", "PUT /3\nhello"]
 --- error_code eval: [201, 201, 201]
 --- wait_for_file eval: [undef, undef, 'c1/1 c1/2 c1/3 c2/1 c2/2 c2/3']

@@ -61,7 +61,7 @@ add_test_cleanup_handler(sub {
 });
 
 # A child that writes what it gets to the file "received", with the time of each part in "parts", and
-# answers so many seconds after the last byte.
+# answers so many seconds after the last byte. It has one connection at a time, so it closes each.
 sub child ($seconds = 0) {
     my $listener = IO::Socket::INET->new(
         LocalAddr => '127.0.0.1', LocalPort => $ENV{TEST_NGINX_S}, Listen => 50, ReuseAddr => 1)
@@ -83,8 +83,8 @@ sub child ($seconds = 0) {
             write_data('parts', $parts .= "$have " . (-e data_dir() . '/root/a' ? 'after' : 'before') . "\n");
             next if $have < ($length // 0);
             sleep $seconds;
-            syswrite $connection, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
-            $got = '';
+            syswrite $connection, "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            last;
         }
         close $connection;
         write_data('closed', 'yes');

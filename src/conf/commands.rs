@@ -337,6 +337,22 @@ unsafe extern "C" fn set_media(
     }
 }
 
+/// `keepalive` of nginx: notes that it was said.
+unsafe extern "C" fn set_keepalive(
+    cf: *mut ngx_conf_t,
+    cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx passes the three, with `cf` in an upstream block.
+    unsafe {
+        let own = conf::of_upstream::<SrvConf>(conf::upstream(cf));
+        if let Some(own) = own.cast_mut().as_mut() {
+            own.keeps_alive = true;
+        }
+        conf::set_as_before(cf, cmd, conf)
+    }
+}
+
 /// nginx calls this for the method that the upstream ends up with, before it merges locations.
 unsafe extern "C" fn init_fanout(
     cf: *mut ngx_conf_t,
@@ -364,7 +380,9 @@ unsafe extern "C" fn set_fanout(
         }
         conf.fanout = true;
         let upstream = &mut *conf::upstream(cf);
-        if upstream.peer.init_upstream.is_some() {
+        // Where "keepalive" wraps the method when it is read, up to nginx 1.29.6, it must come last;
+        // so it must in all versions, and a configuration is good for each.
+        if conf.keeps_alive || upstream.peer.init_upstream.is_some() {
             let message = format!(
                 "\"filedist_fanout\" after \"keepalive\" or another load-balancing method: put \
                  it before \"keepalive\", and use no other method in this upstream"
@@ -398,10 +416,17 @@ pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int
     }
     // SAFETY: as said above.
     let added = unsafe {
-        // Neither setter uses its command.
+        // None of the setters uses its command.
         nginx::variables::add(cf)
             && conf::intercept(cf, c"ngx_http_mp4_module", b"mp4", set_media).is_ok()
             && conf::intercept(cf, c"ngx_http_flv_module", b"flv", set_media).is_ok()
+            && conf::intercept(
+                cf,
+                c"ngx_http_upstream_keepalive_module",
+                b"keepalive",
+                set_keepalive,
+            )
+            .is_ok()
     };
     match added {
         true => NGX_OK as ngx_int_t,

@@ -242,7 +242,7 @@ END
 my $child = <<'END';
 === TEST 1: a child
 --- config
-    location = /t { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; proxy_set_header Host h; }
+    location = /t { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; proxy_http_version 1.0; proxy_set_header Host h; proxy_set_header Connection close; }
 --- request
 PUT /t
 12345

@@ -58,6 +58,7 @@ connect() failed (111: Connection refused)
     location / {
         proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_3;
         proxy_set_header Host child;
+        proxy_set_header Connection close;
     }
 --- request
 PUT /a.txt
