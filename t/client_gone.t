@@ -30,7 +30,7 @@ sub node ($more = '') {
             client_max_body_size 0;
             proxy_pass http://children;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Connection close;      # no descriptor stays
             $more
         }
         END
@@ -86,8 +86,8 @@ sub child ($seconds = 0) {
             next if $end < 0 || length($got) - $end - 4 < ($length // 0);
             write_data('requests', (read_data('requests') // '') . substr($got, 0, index $got, "\r\n") . "\n");
             sleep $seconds;
-            syswrite $connection, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
-            $got = '';
+            syswrite $connection, "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            last;
         }
         close $connection;
         write_data('closed', 'yes');

@@ -1083,7 +1083,7 @@ of c1
     root $TEST_NGINX_DATA/root;
     filedist_state $TEST_NGINX_DATA/state;
     filedist_name root;
-    location / { filedist on; proxy_pass http://children; }
+    location / { filedist on; proxy_pass http://children; proxy_set_header Connection close; }
 --- request
 GET /a.txt
 hello
