@@ -822,7 +822,7 @@ main::leaf('c2') . main::upstream('127.0.0.1:$TEST_NGINX_S', '127.0.0.1:$TEST_NG
 --- config eval: main::node('client_body_buffer_size 2;')
 --- request eval: ["PUT /1\nhell", "PUT /2\nhello"]
 --- more_headers eval: ['Content-Length: 5', '']
---- timeout: 0.3
+--- timeout: 2
 --- abort
 --- error_code_like eval: [qr/^$/, qr/^201$/]
 --- after: like(received(), qr{PUT /2 }, 'the child has the second')

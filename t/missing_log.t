@@ -328,7 +328,7 @@ CORE::join '', (map "GET $_ HTTP/1.1\r\nHost: x\r\n\r\n", qw(/__missing__/../sec
     /__missing__/c/..%5c..%5csecret)), "GET /__missing__/../ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 --- error_code_like: ^[45]
 --- response_body_unlike: (?m)^secret$
---- timeout: 0.5
+--- timeout: 2
 --- abort
 
 

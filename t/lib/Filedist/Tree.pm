@@ -201,7 +201,7 @@ sub seed_log ($child, @lines) {
 sub log_files ($child = '*') { return my @files = glob Filedist::data_dir() . "/state/missing/$child/*.log.html" }
 sub entries ($child = '*')   { return grep {/<br>$/} map { split /^/, slurp($_) } log_files($child) }
 
-sub is_drained ($child = '*', $seconds = 8) { return Filedist::poll_until(sub { !log_files($child) }, $seconds) }
+sub is_drained ($child = '*', $seconds = 20) { return Filedist::poll_until(sub { !log_files($child) }, $seconds) }
 
 #---------------------------------------------------------------------------- client
 
@@ -209,7 +209,7 @@ sub client () {
     return IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . Filedist::server_port(), Timeout => 5) // die "connect: $!";
 }
 
-sub answer ($socket, $seconds = 5) {
+sub answer ($socket, $seconds = 20) {
     my $got = '';
     while (1) {
         vec(my $bits = '', fileno $socket, 1) = 1;
@@ -241,7 +241,7 @@ sub child_status ($name, $status = status()) {
     return $child // die "no child $name in the status";
 }
 
-sub until_status ($name, $done, $seconds = 8) {
+sub until_status ($name, $done, $seconds = 20) {
     return Filedist::poll_until(sub { local $_ = child_status($name); $done->($_) && $_ }, $seconds);
 }
 
@@ -258,17 +258,17 @@ sub worker_pids () {
 sub reload () {
     my %old = map { $_ => 1 } my @old = worker_pids();
     kill HUP => master();
-    return Filedist::poll_until(sub { @old <= grep { !$old{$_} } worker_pids() }, 8);
+    return Filedist::poll_until(sub { @old <= grep { !$old{$_} } worker_pids() }, 20);
 }
 
 sub kill_worker ($signal = 'KILL') {
     my %old = map { $_ => 1 } my @old = worker_pids();
     kill $signal => @old;
-    return Filedist::poll_until(sub { @old <= grep { !$old{$_} } worker_pids() }, 8);
+    return Filedist::poll_until(sub { @old <= grep { !$old{$_} } worker_pids() }, 20);
 }
 
 sub error_log_has ($pattern) {
-    return Filedist::poll_until(sub { slurp(Filedist::server_root() . '/logs/error.log') =~ $pattern }, 6);
+    return Filedist::poll_until(sub { slurp(Filedist::server_root() . '/logs/error.log') =~ $pattern }, 20);
 }
 
 1;
