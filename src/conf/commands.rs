@@ -383,10 +383,9 @@ unsafe extern "C" fn set_fanout(
         // Where "keepalive" wraps the method when it is read, up to nginx 1.29.6, it must come last;
         // so it must in all versions, and a configuration is good for each.
         if conf.keeps_alive || upstream.peer.init_upstream.is_some() {
-            let message = format!(
+            let message =
                 "\"filedist_fanout\" after \"keepalive\" or another load-balancing method: put \
-                 it before \"keepalive\", and use no other method in this upstream"
-            );
+                           it before \"keepalive\", and use no other method in this upstream";
             return conf_result(Err(refuse(cf, message)));
         }
         upstream.peer.init_upstream = Some(init_fanout);
