@@ -19,14 +19,13 @@ our @EXPORT = qw(add_block_preprocessor run_tests be_nobody data_dir free_port h
 my %known = map { $_ => 1 } qw(
     ONLY SKIP LAST
     main_config http_config config post_main_config server_name init
-    post_setup_server_root user_files log_level
+    post_setup_server_root log_level
     request pipelined_requests raw_request raw_request_middle_delay more_headers
-    http2 no_http2 curl_options curl_protocol curl_error shutdown abort timeout wait
+    http2 shutdown abort timeout wait
     response_body response_body_like response_body_unlike
     response_headers response_headers_like
-    raw_response_headers_like raw_response_headers_unlike
     error_code error_code_like ignore_response
-    error_log no_error_log grep_error_log grep_error_log_out
+    error_log no_error_log
     access_log no_access_log shutdown_error_log no_shutdown_error_log
     must_die suppress_stderr skip_nginx skip_eval
     tcp_listen tcp_reply tcp_reply_delay tcp_query tcp_query_len
@@ -413,7 +412,7 @@ Directories that the block needs besides those of C<prepare_dirs>.
 
 =item data_files
 
-Files to start with, written as in C<user_files>, without times.
+Files to start with, below the data directory, each after a line C<E<gt>E<gt>E<gt> NAME>.
 
 =item wait_for_file
 

@@ -25,18 +25,12 @@ X-A: b
 ! X-B
 --- response_headers_like
 X-A: [a-c]
---- raw_response_headers_like: X-A: b\r\n
---- raw_response_headers_unlike: X-B
 --- error_log
 http uri: "/t"
 --- no_error_log
 [alert]
 --- access_log
 GET /t
---- grep_error_log eval
-qr/http uri: "[^"]*"/
---- grep_error_log_out
-http uri: "/t"
 END
 
 my @wrong = (
@@ -70,12 +64,6 @@ END
 --- response_headers_like
 X-A: b+c
 END
-    raw_response_headers_like => <<'END', qr/raw resp headers like/,
---- raw_response_headers_like: X-A: c
-END
-    raw_response_headers_unlike => <<'END', qr/raw resp headers unlike/,
---- raw_response_headers_unlike: X-A: b
-END
     error_code => <<'END', qr/status code ok'.*got: '200'.*expected: '404'/s,
 --- error_code: 404
 END
@@ -106,17 +94,6 @@ END
     no_access_log => <<'END', qr/should not match a line in access.log/,
 --- no_access_log
 GET /t
-END
-    grep_error_log => <<'END', qr/grep_error_log_out/,
---- grep_error_log eval
-qr/http uri: "[^"]*"/
---- grep_error_log_out
-http uri: "/u"
-END
-    'grep_error_log, nothing expected' => <<'END', qr/grep_error_log_out/,
---- grep_error_log eval
-qr/http uri: "[^"]*"/
---- grep_error_log_out
 END
     must_die => <<'END', qr/die as expected'.*nginx runs/s,
 --- must_die

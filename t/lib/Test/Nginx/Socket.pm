@@ -19,8 +19,7 @@ our $VERSION = '0.30';
 
 our @EXPORT = qw(
     add_block_preprocessor add_cleanup_handler add_response_body_check
-    add_test_cleanup_handler bail_out check_accum_error_log env_to_nginx
-    html_dir is_str log_level master_off master_on master_process_enabled
+    add_test_cleanup_handler bail_out is_str log_level master_off master_on master_process_enabled
     no_long_string no_root_location no_shuffle repeat_each run_test run_tests
     server_addr server_name server_port server_port_for_client server_root
     timeout use_hup worker_connections workers
@@ -29,20 +28,21 @@ our @EXPORT = qw(
 # Sections of the full Test::Nginx that are not supported here. A block that
 # has one must fail: a check that is silently left out cannot fail.
 my %unsupported = map { $_ => 1 } qw(
-    curl error_log_file http09 http3 no_check_leak reload_fails request_eval
+    curl curl_error curl_options curl_protocol error_log_file grep_error_log
+    grep_error_log_out http09 http3 no_check_leak no_http2
+    raw_response_headers_like raw_response_headers_unlike reload_fails request_eval
     response_body_eval response_body_filters response_body_json_sort
     skip_nginx2 skip_openssl stap stap_out stap_out_like stap_out_unlike
     stream_config stream_request stream_response stream_server_config todo
-    udp_listen udp_query udp_reply udp_reply_delay
+    udp_listen udp_query udp_reply udp_reply_delay user_files
     write_resp_body_file
 );
 
 # A check that has nothing to look for cannot fail either.
 my @not_empty = qw(
     access_log error_code_like error_log no_access_log no_error_log
-    no_shutdown_error_log raw_response_headers_like raw_response_headers_unlike
-    response_body_like response_body_unlike response_headers
-    response_headers_like shutdown_error_log
+    no_shutdown_error_log response_body_like response_body_unlike
+    response_headers response_headers_like shutdown_error_log
 );
 
 my (@preprocessors, @body_checks, @test_cleanups);
@@ -50,7 +50,6 @@ my (@preprocessors, @body_checks, @test_cleanups);
 #------------------------------------------------------------ exported settings
 
 sub server_root () { $root }
-sub html_dir ()    { "$root/html" }
 
 sub option ($name, @value) {
     $setting{$name} = $value[0] if @value;
@@ -70,9 +69,7 @@ sub use_hup ()             { $setting{hup}           = !$valgrind }
 sub no_shuffle ()          { $setting{shuffle}       = 0 }
 sub no_root_location ()    { $setting{root_location} = 0 }
 sub no_long_string ()      { }
-sub check_accum_error_log () { $setting{accum_log} = 1 }
 sub master_process_enabled { $setting{master} || $setting{hup} }
-sub env_to_nginx           { push @{ $setting{env} }, @_ }
 
 sub server_port            { option('port',               @_) }
 sub server_port_for_client { option('client_port',        @_) }
@@ -232,7 +229,7 @@ sub check_shutdown ($block) {
         return;
     }
     return if $setting{no_clean} || !nginx_runs();
-    my $from = $setting{accum_log} ? -s error_log_path() // 0 : log_position();
+    my $from = log_position();
     stop_nginx($name);
     check_log($name, error_log_path(), \$from, \@must, \@must_not);
 }
@@ -314,28 +311,26 @@ its sections ends the test program, so that no check is left out in silence.
 =head2 Functions
 
 add_block_preprocessor, add_cleanup_handler, add_response_body_check,
-add_test_cleanup_handler, bail_out, check_accum_error_log, env_to_nginx,
-html_dir, is_str, log_level, master_off, master_on, master_process_enabled,
-no_root_location, no_shuffle, repeat_each, run_tests, server_addr, server_name,
-server_port, server_port_for_client, server_root, timeout, use_hup,
-worker_connections, workers, and those of Test::Base. C<no_long_string> does
+add_test_cleanup_handler, bail_out, is_str, log_level, master_off, master_on,
+master_process_enabled, no_root_location, no_shuffle, repeat_each, run_tests,
+server_addr, server_name, server_port, server_port_for_client, server_root,
+timeout, use_hup, worker_connections, workers, and those of Test::Base. C<no_long_string> does
 nothing: differences are always shown as Test::More does it.
 
 =head2 Sections
 
 Configuration: main_config, http_config, config, post_main_config, server_name,
-log_level, user_files, init, post_setup_server_root.
+log_level, init, post_setup_server_root.
 
 Request: request, pipelined_requests, raw_request, raw_request_middle_delay,
-more_headers, http2, no_http2, curl_options, curl_protocol, curl_error (HTTP/2
-needs curl), shutdown, timeout, abort, wait.
+more_headers, http2 (needs curl), shutdown, timeout, abort, wait.
 
 Response: response_body, response_body_like, response_body_unlike,
-response_headers, response_headers_like, raw_response_headers_like,
-raw_response_headers_unlike, error_code, error_code_like, ignore_response.
+response_headers, response_headers_like, error_code, error_code_like,
+ignore_response.
 
-Logs: error_log, no_error_log, grep_error_log, grep_error_log_out, access_log,
-no_access_log, shutdown_error_log, no_shutdown_error_log.
+Logs: error_log, no_error_log, access_log, no_access_log, shutdown_error_log,
+no_shutdown_error_log.
 
 Scripted server: tcp_listen, tcp_reply, tcp_reply_delay, tcp_query,
 tcp_query_len, tcp_query_auto_timeout, tcp_no_close, tcp_shutdown.
@@ -348,7 +343,7 @@ suppress_stderr has nothing to do.
 
 TEST_NGINX_BINARY, CLIENT_PORT, ERROR_LOG, EVENT_TYPE, FAST_SHUTDOWN,
 LOAD_MODULES, LOG_LEVEL, MASTER_PROCESS, NO_CLEAN, NO_SHUFFLE, PORT, RANDOMIZE,
-SERVER_PORT, SERVROOT, SLEEP, USE_HTTP2, USE_HUP, USE_VALGRIND, VERBOSE and
+SERVER_PORT, SERVROOT, SLEEP, USE_HUP, USE_VALGRIND, VERBOSE and
 WORKER_USER, each with the prefix, and TEST_NGINX_TIMEOUT, the default of
 C<timeout>, which the full module does not have.
 

@@ -28,7 +28,6 @@ my $port = $ENV{TEST_NGINX_SERVER_PORT} // $ENV{TEST_NGINX_PORT}
 $ENV{TEST_NGINX_SERVER_PORT} = $port;
 
 our %setting = (
-    accum_log          => 0,
     # Valgrind hides the title of a process, which tells when a reload is over.
     hup                => $ENV{TEST_NGINX_USE_HUP} && !$valgrind,
     log_level          => $ENV{TEST_NGINX_LOG_LEVEL} // 'debug',

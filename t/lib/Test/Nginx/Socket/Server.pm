@@ -37,24 +37,6 @@ sub prepare_root ($block) {
     }
     make_path(map { "$root/$_" } qw(conf html logs));
     write_file("$root/html/index.html", "<html><body>It works!</body></html>\n");
-
-    my $files = $block->user_files;
-    return if !defined $files;
-    if (!ref $files) {
-        my (undef, @parts) = split /^>>>[ \t]+(\S+)[ \t]*(\S*)[ \t]*\n/m, $files;
-        my @list;
-        while (my ($name, $mtime, $content) = splice @parts, 0, 3) {
-            push @list, [$name, $content // '', $mtime];
-        }
-        $files = \@list;
-    }
-    for my $entry (@$files) {
-        my ($name, $content, $mtime) = @$entry;
-        write_file("$root/html/$name", $content);
-        next if !length($mtime // '');
-        system('touch', '-t', $mtime, "$root/html/$name") == 0
-            or bail_out($block->name . " - bad time $mtime in --- user_files");
-    }
 }
 
 # A test that was killed could not stop its nginx: its pid file is still there.
@@ -76,10 +58,7 @@ sub newer_than (@version) {
 }
 
 sub wants_http2 ($block) {
-    return 0 if defined $block->no_http2;
-    return 1 if defined $block->http2;
-    return $ENV{TEST_NGINX_USE_HTTP2}
-        && !grep { defined $block->$_ } qw(raw_request pipelined_requests);
+    return defined $block->http2;
 }
 
 sub write_config ($block) {
