@@ -33,7 +33,7 @@ def summary(run):
     for check, problems in failed.items():
         if problems:
             rows.append(("FAILED" if check else "", f"{check}: {len(problems)} times: {CHECKS[check]}"))
-    rows.append(("result", "FAILED" if history.problems else "passed"))
+    rows.append(("result", "FAILED" if history.problems else "passed" if run.check.done else "not checked to the end"))
     return "\n".join(f"  {name:<10} {text}" for name, text in rows)
 
 
