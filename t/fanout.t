@@ -898,7 +898,7 @@ main::leaf('c1', '127.0.0.1:$TEST_NGINX_C1 ssl', $::tls_leaf) . main::leaf('c2',
 --- request eval: ["PUT /1\nhello", "PUT /2\nhello", "PUT /3\nhello"]
 --- error_code eval: [201, 201, 201]
 --- wait_for_file eval: [undef, undef, 'c1/1 c1/2 c1/3 c2/1 c2/2 c2/3']
---- after: is(scalar(() = (read_data('access') // '') =~ /^r$/mg), 4, 'but for the first of each child')
+--- after: ok(poll_until(sub { 4 == (() = (read_data('access') // '') =~ /^r$/mg) }), 'but for the first of each child')
 
 
 
@@ -1177,6 +1177,7 @@ is(scalar(grep { slurp($_) eq 'hello' } glob data_dir() . '/m/*/a'), 60, '60 fil
 === TEST 86: a hundred times the same child - a hundred deliveries
 --- http_config eval: main::leaf('c1') . main::upstream(('127.0.0.1:$TEST_NGINX_C1') x 100)
 --- request eval: $::put_large
+--- timeout: 20
 --- after
 is(scalar(() = $_[1] =~ m{^success: c1/d/large (?:stored|unchanged)}mg), 100, '100 lines');
 everywhere(qw(root c1));
