@@ -61,3 +61,15 @@ nginx_binary() {
 nginx_version() {
     "$1" -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p'
 }
+
+# copy_source DIR: this tree, as far as git does not ignore it, in place of what is in DIR; but DIR/target stays.
+copy_source() {
+    mkdir -p "$1"
+    find "$1" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
+    {
+        git ls-files -z -co --exclude-standard 2>/dev/null ||
+            find . -mindepth 1 \( -path ./target -o -path ./.git \) -prune -o ! -type d -print0
+    } | while IFS= read -r -d '' file; do
+        [ ! -e "$file" ] || printf '%s\0' "$file"
+    done | tar -c --null -T - | tar -x -C "$1" --no-same-owner
+}
