@@ -32,6 +32,11 @@ pub(crate) fn is_delivering(site: &Site, child: &Child) -> bool {
 /// Entries were put into the child's missing log otherwise than by a delivery that has failed.
 pub(crate) fn appended(site: &Site, child: &Child, entries: u64, bytes: u64) {
     child.counts().missing.appended(entries, bytes, worker::time());
+    is_owed(site, child);
+}
+
+/// There are entries in the child's missing log that nobody has tried.
+fn is_owed(site: &Site, child: &Child) {
     child.leave();
     site.hurry();
 }

@@ -1074,7 +1074,7 @@ is_deeply([grep { !/^\d{4}-\d\d-\d\d\.log\.html$/ } names("state/missing/$main::
 --- post_setup_server_root
 package main;
 seed_log($main::s, map missed("/$_", 'x'), 1 .. 20);
-child($ENV{TEST_NGINX_S}, sub ($r) { my $n = requests('PUT'); $n > 5 && $n < 9 ? 'close' : undef });
+child($ENV{TEST_NGINX_S}, sub ($r) { my $n = requests('PUT'); $r->{method} eq 'PUT' && $n > 5 && $n < 9 ? 'close' : undef });
 --- after
 ok(is_drained(), 'nothing is missing');
 my %seen;

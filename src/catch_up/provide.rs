@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conf::{Child, Site};
+use crate::counters::MissingCounts;
 use crate::error::Error;
 use crate::escape;
 use crate::fanout;
@@ -161,7 +162,9 @@ async fn provide(
     let (logs, path) = (site.directories().missing, site.provide(name));
     let all = areas();
     let exclude = site.server().excluded();
-    let begun = store::blocking(r, move || Provide::new(all, exclude, logs, name, path, file));
+    let counts = &child.counts().missing;
+    let begun =
+        store::blocking(r, move || Provide::new(all, exclude, logs, name, counts, path, file));
     let mut provide = begun.await?;
     let alarm = Alarm::new(r);
     let mut pause = PAUSE;
@@ -173,10 +176,10 @@ async fn provide(
         let index::Step { files, end } = found?;
         let (again, listed) = lend(r, again, move |it| it.list(&files, end)).await?;
         provide = again;
-        let Listed { files: listed, bytes, end } = listed?;
+        let Listed { files: listed, end } = listed?;
         if listed > 0 {
             child.counts().provisioning.add(listed);
-            super::appended(site, child, listed, bytes);
+            super::is_owed(site, child);
         }
         match end {
             End::NotYet => alarm.step_aside().await,
@@ -205,13 +208,14 @@ struct Provide {
     after: Option<Vec<u8>>,
     logs: PathBuf,
     child: &'static [u8],
+    /// What is in its log.
+    missing: &'static MissingCounts,
     path: PathBuf,
     file: File,
 }
 
 struct Listed {
     files: u64,
-    bytes: u64,
     end: End,
 }
 
@@ -228,6 +232,7 @@ impl Provide {
         exclude: Arc<[Vec<u8>]>,
         logs: &Path,
         child: &'static [u8],
+        missing: &'static MissingCounts,
         path: PathBuf,
         file: File,
     ) -> Result<Provide, Error> {
@@ -237,7 +242,8 @@ impl Provide {
         let after = done.strip_suffix(b"\n").and_then(escape::unpercent);
         let walk = Walk::new(areas, b"/", after.clone(), logs.into());
         let walk = walk.excluding(Arc::clone(&exclude));
-        Ok(Provide { walk, exclude, tries: TRIES - 1, after, logs: logs.into(), child, path, file })
+        let (logs, tries) = (logs.into(), TRIES - 1);
+        Ok(Provide { walk, exclude, tries, after, logs, child, missing, path, file })
     }
 
     fn begin_again(&mut self, areas: Arc<[Area]>) {
@@ -259,12 +265,13 @@ impl Provide {
         self.walk.problem().is_some_and(|problem| problem.may_pass)
     }
 
-    /// Puts files into the child's log, the last of all if this is the `end`.
+    /// Puts files into the child's log, the last of all if this is the `end`. They are counted under the
+    /// lock: who drops the log drops what is counted of it.
     fn list(&mut self, files: &[index::File], end: bool) -> Result<Listed, Error> {
         let _lock = lock(&self.path).map_err(Error::io("lock", &self.path))?;
         let is_cancelled = self.file.metadata().is_ok_and(|it| it.nlink() == 0);
         if is_cancelled {
-            return Ok(Listed { files: 0, bytes: 0, end: End::Reached });
+            return Ok(Listed { files: 0, end: End::Reached });
         }
         let time = fanout::now();
         let entries: Vec<Entry<'_>> = files
@@ -280,6 +287,10 @@ impl Provide {
             .collect();
         let log = || Error::io("write", &missing_log::directory(&self.logs, self.child));
         missing_log::append_all(&self.logs, self.child, time, &entries).map_err(log())?;
+        let bytes = files.iter().map(|file| file.size).sum();
+        if !files.is_empty() {
+            self.missing.appended(files.len() as u64, bytes, worker::time());
+        }
         let end = match end {
             true if self.has_gap() && self.tries > 0 => End::Again,
             true => End::Reached,
@@ -301,7 +312,6 @@ impl Provide {
             }
             None => {}
         }
-        let bytes = files.iter().map(|file| file.size).sum();
-        Ok(Listed { files: files.len() as u64, bytes, end })
+        Ok(Listed { files: files.len() as u64, end })
     }
 }

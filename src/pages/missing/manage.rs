@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::catch_up::provide;
 use crate::conf::{Child, LocConf, Site};
+use crate::counters::MissingCounts;
 use crate::error::Error;
 use crate::missing_log;
 use crate::nginx::{self, Level, Method, Reply, Request, Status};
@@ -53,14 +54,23 @@ async fn begin(
 async fn drop_log(r: Request, site: &'static Site, child: &'static Child) -> Result<Reply, Error> {
     let (provide, logs, name) =
         (site.provide(child.name()), site.directories().missing, child.name());
-    store::blocking(r, move || drop_all(&provide, logs, name)).await?;
-    child.counts().missing.is_empty(nginx::worker::time());
+    let counts = &child.counts().missing;
+    store::blocking(r, move || drop_all(&provide, logs, name, counts)).await?;
     child.leave();
     let name = String::from_utf8_lossy(child.name());
     Ok(Reply::text(200, &format!("the missing log of {name} is dropped")))
 }
 
-fn drop_all(provide: &Path, logs: &Path, child: &[u8]) -> Result<(), Error> {
-    let dropped = provide::cancel(provide, || missing_log::remove(logs, child));
+fn drop_all(
+    provide: &Path,
+    logs: &Path,
+    child: &[u8],
+    counts: &MissingCounts,
+) -> Result<(), Error> {
+    let dropped = provide::cancel(provide, || {
+        missing_log::remove(logs, child)?;
+        counts.is_empty(nginx::worker::time());
+        Ok(())
+    });
     dropped.map_err(Error::io("unlink", &missing_log::directory(logs, child)))
 }
