@@ -11,7 +11,7 @@
 #   DESTDIR, MODULES_DIR, BINDIR        where `make install` puts module and generator; PREFIX/bin is the
 #                                       default of BINDIR, /usr/local that of PREFIX
 #   DEB_VERSION                         the version of the packages of `make deb`, instead of debian/changelog's
-#   SUITES                              for which Debian `make test-deb` tries them, instead of bookworm and trixie
+#   SUITES                              for which Debian `make test-deb` and `make test-matrix` try, instead of all that they know
 
 ifdef CI
 CARGO_FLAGS ?= --locked
@@ -125,6 +125,10 @@ deb: ## Build Debian's packages for the nginx installed, in target/deb/
 
 test-deb: ## Build, install, use, upgrade and purge them in Debian 12 and 13, in directories (as root)
 	@tools/deb-test $(SUITES)
+
+.PHONY: test-matrix
+test-matrix: ## `make demo` as a newcomer, and t/, on Debian 12, 13 and sid, in directories (as root)
+	@tools/test-matrix $(SUITES)
 
 $(MODULE) $(GENERATOR):
 	@tools/require nginx build
