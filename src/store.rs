@@ -20,7 +20,8 @@ pub(crate) use path::{is_reserved, Target};
 pub(crate) use present::Present;
 pub(crate) use remove::{remove, Removed};
 pub(crate) use temporary::{
-    check as check_root, has_left_temporaries, is_temporary_of, scratch_file, Temporary,
+    check as check_root, has_left_temporaries, is_temporary_of, remove_left, scratch_file,
+    Temporary,
 };
 pub(crate) use tombstone::Tombstones;
 pub(crate) use version::{of_path as version_of, to_header, Wanted};

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::directory::sync_parents;
+use super::directory::{done_but, sync_parents};
 use super::lock::Lock;
 use super::path::Target;
 use super::present::Present;
@@ -59,6 +59,14 @@ pub(crate) struct Committed<T> {
     pub(crate) unsynced: Option<Error>,
 }
 
+/// What a file has come to that was to take a place.
+struct Replaced {
+    what: Published,
+    version: u64,
+    /// Why it may not be on the disk.
+    error: Option<Error>,
+}
+
 impl Commit {
     /// The intent of a change to `version`, on the disk.
     pub(super) fn begin(&mut self, version: u64) -> Result<Option<Open>, Error> {
@@ -85,18 +93,18 @@ impl Temporary {
         }
         let intent = commit.begin(likely)?;
         match self.replace(target, wanted, &commit, stamped) {
-            Ok((what, version)) if what.is_change() => {
-                let unsynced = match commit.fsync {
+            Ok(Replaced { what, version, error }) if what.is_change() => {
+                let unsynced = error.or_else(|| match commit.fsync {
                     true => sync_parents(target, what == Published::Created).err(),
                     false => None,
-                };
+                });
                 Ok(Committed { what, version, intent, unsynced })
             }
             other => {
                 if let Some(intent) = intent {
                     intent.close();
                 }
-                other.map(|(what, version)| Committed {
+                other.map(|Replaced { what, version, .. }| Committed {
                     what,
                     version,
                     intent: None,
@@ -112,7 +120,7 @@ impl Temporary {
         wanted: Wanted,
         commit: &Commit,
         stamped: Option<u64>,
-    ) -> Result<(Published, u64), Error> {
+    ) -> Result<Replaced, Error> {
         if let Some(directory) = self.beside() {
             let path = target.directory();
             flock::exclusive(directory.file()).map_err(Error::io("flock", path))?;
@@ -145,11 +153,12 @@ impl Temporary {
         stamped: Option<u64>,
         present: Present,
         lock: Option<&mut Lock>,
-    ) -> Result<io::Result<(Published, u64)>, Error> {
+    ) -> Result<io::Result<Replaced>, Error> {
         let version = wanted.over(present.version());
+        let replaced = |what, error| Ok(Ok(Replaced { what, version, error }));
         match present.version() {
-            Some(present) if present > version => return Ok(Ok((Published::Superseded, version))),
-            Some(present) if present == version => return Ok(Ok((Published::Unchanged, version))),
+            Some(present) if present > version => return replaced(Published::Superseded, None),
+            Some(present) if present == version => return replaced(Published::Unchanged, None),
             _ => {}
         }
         if stamped != Some(version) {
@@ -160,7 +169,10 @@ impl Temporary {
         }
         let exists = matches!(present, Present::File(_));
         let published = if exists { Published::Replaced } else { Published::Created };
-        Ok(self.rename(target, exists).map(|()| (published, version)))
+        match self.rename(target, exists) {
+            Ok(error) => replaced(published, error.map(done_but("rename", &target.path))),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Gives the file its version.

@@ -58,6 +58,11 @@ pub(super) fn sync_parents(target: &Target, made: bool) -> Result<(), Error> {
 
 /// The error of a change that was made, and may not be in `directory` after a crash.
 pub(super) fn unsynced(directory: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = directory.to_owned();
-    move |error| Error::Unsynced(Box::new(Error::io("fsync", &path)(error)))
+    done_but("fsync", directory)
+}
+
+/// The error of a change that was made all the same: `call` has told it of `path`.
+pub(super) fn done_but(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |error| Error::Unsynced(Box::new(Error::io(call, &path)(error)))
 }

@@ -4,9 +4,10 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use super::commit::{Commit, Committed};
-use super::directory::{is_absent, root_is_there, sync_parents, unsynced};
+use super::directory::{done_but, is_absent, root_is_there, sync_parents, unsynced};
 use super::lock::Lock;
 use super::path::Target;
 use super::version::{self, Wanted};
@@ -40,7 +41,9 @@ pub(crate) fn remove(
     match unlink(target, wanted, &commit) {
         Ok(Unlinked { what: what @ (Removed::Deleted | Removed::Absent), version, unsynced }) => {
             let unsynced = match what {
-                Removed::Deleted if commit.fsync => sync_parents(target, false).err(),
+                Removed::Deleted if commit.fsync => {
+                    unsynced.or_else(|| sync_parents(target, false).err())
+                }
                 _ => unsynced,
             };
             Ok(Committed { what, version, intent, unsynced })
@@ -60,6 +63,10 @@ pub(crate) fn remove(
     }
 }
 
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| is_absent(&error))
+}
+
 struct Unlinked {
     what: Removed,
     version: u64,
@@ -71,6 +78,12 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
     let tombstones = &commit.tombstones;
     let bury = |version| tombstones.put(path, version).map_err(Error::io("symlink", path));
     let unlinked = |what, version| Unlinked { what, version, unsynced: None };
+    // Network file systems have an error of what they have done.
+    let gone = |version, error| Unlinked {
+        what: Removed::Deleted,
+        version,
+        unsynced: Some(done_but("unlink", path)(error)),
+    };
     let _lock = Lock::take(target)?;
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => Some(metadata),
@@ -85,6 +98,7 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
                 Err(error) if error.raw_os_error() == Some(libc::ENOTEMPTY) => {
                     return Err(Error::NotEmpty);
                 }
+                Err(error) if is_gone(path) => return Ok(gone(version, error)),
                 other => other.map_err(Error::io("rmdir", path))?,
             }
             Ok(unlinked(Removed::Deleted, version))
@@ -100,19 +114,19 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
             // First the tombstone: killed in between, the DELETE has not happened.
             let buried = bury(version)?;
             let unlink = || match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other.map_err(Error::io("unlink", path)),
+                Ok(()) => Ok(unlinked(Removed::Deleted, version)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Ok(unlinked(Removed::Deleted, version))
+                }
+                Err(error) if is_gone(path) => Ok(gone(version, error)),
+                Err(error) => Err(Error::io("unlink", path)(error)),
             };
             let synced = match commit.fsync {
                 true => tombstones.sync(path, &buried).map_err(Error::io("fsync", path)),
                 false => Ok(()),
             };
-            if let Err(error) = synced.and_then(|()| unlink()) {
-                // The file is there, and no DELETE. When it is evicted, that counts.
-                tombstones.take_back(path, &buried);
-                return Err(error);
-            }
-            Ok(unlinked(Removed::Deleted, version))
+            // Else the file is there, and no DELETE. When it is evicted, that counts.
+            synced.and_then(|()| unlink()).inspect_err(|_| tombstones.take_back(path, &buried))
         }
         _ if target.is_directory => {
             root_is_there(target)?;

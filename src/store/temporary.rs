@@ -1,12 +1,13 @@
 //! A file that is being written, until it takes its place.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::mem;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::directory::below_file;
 use super::path::{Target, RESERVED};
@@ -109,8 +110,31 @@ impl Temporary {
         }
     }
 
-    /// Gives the file the target's name; `exists`: something seems to have it.
-    pub(super) fn rename(&mut self, target: &Target, exists: bool) -> io::Result<()> {
+    /// Gives the file the target's name; `exists`: something seems to have it. An error that is no
+    /// failure is told: network file systems have one of what they have done.
+    pub(super) fn rename(
+        &mut self,
+        target: &Target,
+        exists: bool,
+    ) -> io::Result<Option<io::Error>> {
+        match self.try_rename(target, exists) {
+            Ok(()) => Ok(None),
+            Err(error) if self.is_at(target) => {
+                self.has_no_name();
+                Ok(Some(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The target's name is that of this file.
+    fn is_at(&self, target: &Target) -> bool {
+        let inode = |it: Metadata| (it.dev(), it.ino());
+        let there = fs::symlink_metadata(&target.path).map(inode);
+        there.is_ok_and(|there| self.file.metadata().map(inode).is_ok_and(|own| own == there))
+    }
+
+    fn try_rename(&mut self, target: &Target, exists: bool) -> io::Result<()> {
         if let (Name::None, false) = (&self.name, exists) {
             match nginx::link(&self.file, &target.path) {
                 // Something that stat() does not see: a symbolic link to nothing.
@@ -122,32 +146,80 @@ impl Temporary {
             Name::None => {
                 // link() takes no name that is in use, rename() does.
                 let directory = target.directory();
-                let link = |name: &str| nginx::link(&self.file, &directory.join(name));
+                let link = |name: &str| {
+                    let path = directory.join(name);
+                    nginx::link(&self.file, &path).inspect_err(|error| {
+                        if error.kind() != io::ErrorKind::AlreadyExists {
+                            discard(path);
+                        }
+                    })
+                };
                 let ((), name) = with_temporary_name(link)?;
                 self.name = Name::Path(directory.join(name));
                 NAMED.fetch_add(1, Ordering::Relaxed);
-                return self.rename(target, exists);
+                return self.try_rename(target, exists);
             }
             Name::Path(name) => fs::rename(name, &target.path)?,
             Name::In(directory, name) => directory.rename(name, target.name())?,
         }
-        self.name = Name::None;
-        NAMED.fetch_sub(1, Ordering::Relaxed);
+        self.has_no_name();
         Ok(())
+    }
+
+    fn has_no_name(&mut self) {
+        if !matches!(mem::replace(&mut self.name, Name::None), Name::None) {
+            NAMED.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Name {
+    /// Removes the file, if it is there.
+    fn remove(&self) -> io::Result<()> {
+        let removed = match self {
+            Name::None => return Ok(()),
+            Name::Path(name) => fs::remove_file(name),
+            Name::In(directory, name) => directory.remove(name),
+        };
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let removed = match &self.name {
-            Name::None => return,
-            Name::Path(name) => fs::remove_file(name),
-            Name::In(directory, name) => directory.remove(name),
-        };
-        if removed.is_ok() {
-            NAMED.fetch_sub(1, Ordering::Relaxed);
+        match self.name.remove() {
+            Ok(()) => self.has_no_name(),
+            Err(_) => left().push(mem::replace(&mut self.name, Name::None)),
         }
     }
+}
+
+/// Files that could not be removed.
+static LEFT: Mutex<Vec<Name>> = Mutex::new(Vec::new());
+
+fn left() -> MutexGuard<'static, Vec<Name>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes a file with a temporary name, now or later.
+pub(super) fn discard(path: PathBuf) {
+    NAMED.fetch_add(1, Ordering::Relaxed);
+    left().push(Name::Path(path));
+    remove_left();
+}
+
+/// Tries to remove once more what could not be removed: the disk may be well again.
+pub(crate) fn remove_left() {
+    left().retain(|name| {
+        let removed = name.remove().is_ok();
+        if removed {
+            NAMED.fetch_sub(1, Ordering::Relaxed);
+        }
+        !removed
+    });
 }
 
 /// A file of this worker's has a temporary name: one that is being written, or could not be removed.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::directory::sync_directory;
-use super::temporary::with_temporary_name;
+use super::temporary::{discard, with_temporary_name};
 use crate::nginx::{Dir, Md5};
 
 /// A directory of tombstones.
@@ -58,7 +58,12 @@ impl Tombstones {
         let name = self.path.join(name(path));
         let directory = name.parent().unwrap_or(self.path);
         let text = version.to_string();
-        let make = |name: &Path| symlink(&text, name);
+        // Network file systems have an error of what they have done.
+        let is_made = |name: &Path| fs::read_link(name).is_ok_and(|it| it.as_os_str() == &*text);
+        let make = |name: &Path| match symlink(&text, name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && is_made(name) => Ok(()),
+            other => other,
+        };
         match make(&name) {
             Ok(()) => Ok(Buried { older: None, is_first: false }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -72,8 +77,13 @@ impl Tombstones {
                 let older = self.get(path)?;
                 let ((), new) = with_temporary_name(|new| make(&directory.join(new)))?;
                 let new = directory.join(new);
-                fs::rename(&new, &name).inspect_err(|_| _ = fs::remove_file(&new))?;
-                Ok(Buried { older, is_first: false })
+                match fs::rename(&new, &name) {
+                    Err(error) if !is_made(&name) => {
+                        discard(new);
+                        Err(error)
+                    }
+                    _ => Ok(Buried { older, is_first: false }),
+                }
             }
             Err(error) => Err(error),
         }
