@@ -13,10 +13,12 @@ mod pace;
 mod probe;
 pub(crate) mod provide;
 
+use core::future::Future;
 use std::time::Duration;
 
-use crate::conf::{Child, MainConf, Site};
-use crate::nginx::{worker, Level};
+use crate::conf::{context, Child, MainConf, Site};
+use crate::nginx::{detached, worker, Level, OutOfMemory, Request};
+use crate::store;
 
 /// How often a worker looks after its children.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -46,6 +48,22 @@ pub(crate) fn is_providing(site: &Site, child: &Child) -> bool {
     site.provide(child.name()).exists()
 }
 
+/// Starts a request of the worker's own for a path, in the location that was kept for it
+/// ([`context`]), or else the one that the path leads to. False if there is none any more.
+fn start<F, T>(site: &Site, path: &[u8], context: &str, handler: F) -> Result<bool, OutOfMemory>
+where
+    F: FnOnce(Request) -> T,
+    T: Future<Output = ()> + 'static,
+{
+    let Some(server) = site.server().server() else { return Ok(false) };
+    let name = context::location(context);
+    let location = name.as_ref().and_then(|name| site.server().location(name));
+    match (name, location) {
+        (Some(_), None) => Ok(false),
+        (_, location) => detached::start_at(server, path, location, handler),
+    }
+}
+
 /// At the start of a worker, before it serves anything.
 pub(crate) fn begin(main: &'static MainConf) {
     for site in main.servers().filter_map(|server| server.site()) {
@@ -72,6 +90,7 @@ pub(crate) fn look(main: &'static MainConf) -> impl FnMut() {
         let thoroughly = now.saturating_sub(looked) >= INTERVAL.as_millis() as u64 / 2;
         if thoroughly {
             looked = now;
+            store::remove_left();
         }
         for site in main.servers().filter_map(|server| server.site()) {
             if thoroughly {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::count;
 use super::entry::{self, Outcome};
 use super::pace::Pace;
-use crate::conf::{context, Child, Site, Turn};
+use crate::conf::{Child, Site, Turn};
 use crate::error::Error;
 use crate::flock;
 use crate::missing_log::{self, Batch, Missed, Place, Reader, Tidy};
@@ -261,24 +261,16 @@ impl Drain {
 
     /// Delivers an entry in a request of its own; `again` if something was in the way of it before.
     fn deliver(&self, place: Place, missed: Missed, again: bool) {
-        let Some(server) = self.site.server().server() else { return };
-        let uri = missed.path.clone();
-        let name = context::location(&missed.context);
-        let location = name.as_ref().and_then(|name| self.site.server().location(name));
-        let is_gone = name.is_some() && location.is_none();
+        let (path, context) = (missed.path.clone(), missed.context.clone());
         let job = Job::new(&self.progress, place, missed, again);
         let (child, pace) = (self.child.name(), Rc::clone(&self.pace));
         let ended = Rc::new(RefCell::new(Some(job)));
         let kept = Rc::clone(&ended);
-        let run = move |r| async move {
+        let started = super::start(self.site, &path, &context, move |r| async move {
             let Some(mut job) = ended.take() else { return };
             let outcome = entry::deliver(r, child, &job.missed, &pace).await;
             job.outcome = Some(outcome);
-        };
-        let started = match is_gone {
-            true => Ok(false),
-            false => detached::start_at(server, &uri, location, run),
-        };
+        });
         let why = match started {
             Ok(true) => return,
             Ok(false) => Outcome::Kept("no location for it".into()),

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::provide;
-use crate::conf::{context, LocConf, Site};
+use crate::conf::{LocConf, Site};
 use crate::error::Error;
 use crate::fanout::{self, Change, End, Verb};
 use crate::missing_log::Missed;
-use crate::nginx::{self, detached, worker, Alarm, Ask, Child, Request, Source};
+use crate::nginx::{self, worker, Alarm, Ask, Child, Request, Source};
 use crate::store::{self, Present, Target, Temporary, Tombstones};
 
 /// What became of an entry.
@@ -216,20 +216,17 @@ impl Entry<'_> {
     /// Has the child delete what was deleted here of the directories above, when they were files:
     /// one that has missed no DELETE, but has got files otherwise, may have one in their place.
     async fn delete_above(&self, target: Target) {
-        let Some(server) = self.site.server().server() else { return };
         let tombstones = self.site.tombstones();
         let buried = store::blocking(self.r, move || target.buried_above(&tombstones)).await;
         for (names, version) in buried.unwrap_or_default() {
             let path = above(&self.missed.path, names).to_vec();
             let reason = "409".into();
             let context = self.missed.context.clone();
-            let name = context::location(&context);
-            let location = name.and_then(|name| self.site.server().location(&name));
             let missed =
                 Missed { time: 0, deleted: true, path: path.clone(), version, reason, context };
             let (child, pace) = (self.name, Rc::clone(self.pace));
             // The entry is tried again whatever comes of it.
-            _ = detached::start_at(server, &path, location, move |r| async move {
+            _ = super::start(self.site, &path, &self.missed.context, move |r| async move {
                 deliver(r, child, &missed, &pace).await;
             });
         }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{c_char, c_void, CStr};
 use core::mem::offset_of;
 use core::ptr;
 use std::path::PathBuf;
@@ -416,16 +416,14 @@ pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int
     // SAFETY: as said above.
     let added = unsafe {
         // None of the setters uses its command.
-        nginx::variables::add(cf)
-            && conf::intercept(cf, c"ngx_http_mp4_module", b"mp4", set_media).is_ok()
-            && conf::intercept(cf, c"ngx_http_flv_module", b"flv", set_media).is_ok()
-            && conf::intercept(
-                cf,
-                c"ngx_http_upstream_keepalive_module",
-                b"keepalive",
-                set_keepalive,
-            )
-            .is_ok()
+        let set_media: conf::Setter = set_media;
+        let setters: [(&CStr, &[u8], conf::Setter); 3] = [
+            (c"ngx_http_mp4_module", b"mp4", set_media),
+            (c"ngx_http_flv_module", b"flv", set_media),
+            (c"ngx_http_upstream_keepalive_module", b"keepalive", set_keepalive),
+        ];
+        let intercept = |(module, name, setter)| conf::intercept(cf, module, name, setter).is_ok();
+        nginx::variables::add(cf) && setters.into_iter().all(intercept)
     };
     match added {
         true => NGX_OK as ngx_int_t,

@@ -53,15 +53,20 @@ impl SrvConf {
             here: it.prefix.clone(),
             there: it.has_child(name).then(|| it.there.clone()),
         };
-        match self.locations.iter().all(|it| it.there == it.prefix) {
-            true => Mapping::default(),
-            false => Mapping::new(self.locations.iter().map(mapped).collect()),
+        match self.has_uris() {
+            true => Mapping::new(self.locations.iter().map(mapped).collect()),
+            false => Mapping::default(),
         }
+    }
+
+    /// Some files have another path on a child. As a rule none has, and nothing is to be looked for.
+    fn has_uris(&self) -> bool {
+        self.locations.iter().any(|it| it.there != it.prefix)
     }
 
     /// Two prefixes whose files are the same on a child, the child, and their prefix there.
     pub(super) fn collision(&self) -> Option<[Vec<u8>; 4]> {
-        if self.locations.iter().all(|it| it.there == it.prefix) {
+        if !self.has_uris() {
             return None;
         }
         let upstreams = self.upstreams.iter();

@@ -115,7 +115,6 @@ impl Site {
     /// Looks after the journal. One with such an intent is given up: when the changes that are under
     /// way have ended, any worker takes it over, and writes what is missing.
     pub(crate) fn tidy_journal(&self) {
-        store::remove_left();
         if self.stuck.take() {
             self.journal.take();
         }

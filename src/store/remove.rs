@@ -79,10 +79,10 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
     let bury = |version| tombstones.put(path, version).map_err(Error::io("symlink", path));
     let unlinked = |what, version| Unlinked { what, version, unsynced: None };
     // Network file systems have an error of what they have done.
-    let gone = |version, error| Unlinked {
+    let gone = |version, call, error| Unlinked {
         what: Removed::Deleted,
         version,
-        unsynced: Some(done_but("unlink", path)(error)),
+        unsynced: Some(done_but(call, path)(error)),
     };
     let _lock = Lock::take(target)?;
     let metadata = match fs::symlink_metadata(path) {
@@ -98,7 +98,7 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
                 Err(error) if error.raw_os_error() == Some(libc::ENOTEMPTY) => {
                     return Err(Error::NotEmpty);
                 }
-                Err(error) if is_gone(path) => return Ok(gone(version, error)),
+                Err(error) if is_gone(path) => return Ok(gone(version, "rmdir", error)),
                 other => other.map_err(Error::io("rmdir", path))?,
             }
             Ok(unlinked(Removed::Deleted, version))
@@ -114,12 +114,11 @@ fn unlink(target: &Target, wanted: Wanted, commit: &Commit) -> Result<Unlinked, 
             // First the tombstone: killed in between, the DELETE has not happened.
             let buried = bury(version)?;
             let unlink = || match fs::remove_file(path) {
-                Ok(()) => Ok(unlinked(Removed::Deleted, version)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Ok(unlinked(Removed::Deleted, version))
-                }
-                Err(error) if is_gone(path) => Ok(gone(version, error)),
-                Err(error) => Err(Error::io("unlink", path)(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => match is_gone(path) {
+                    true => Ok(gone(version, "unlink", error)),
+                    false => Err(Error::io("unlink", path)(error)),
+                },
+                _ => Ok(unlinked(Removed::Deleted, version)),
             };
             let synced = match commit.fsync {
                 true => tombstones.sync(path, &buried).map_err(Error::io("fsync", path)),

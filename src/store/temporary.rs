@@ -206,9 +206,11 @@ fn left() -> MutexGuard<'static, Vec<Name>> {
 
 /// Removes a file with a temporary name, now or later.
 pub(super) fn discard(path: PathBuf) {
-    NAMED.fetch_add(1, Ordering::Relaxed);
-    left().push(Name::Path(path));
-    remove_left();
+    let name = Name::Path(path);
+    if name.remove().is_err() {
+        NAMED.fetch_add(1, Ordering::Relaxed);
+        left().push(name);
+    }
 }
 
 /// Tries to remove once more what could not be removed: the disk may be well again.
