@@ -41,15 +41,31 @@ quiet() {
     }
 }
 
-# No daemon of the suite is started while packages are installed over the network.
-apt() {
+# installing ROOT COMMAND...: what the command does there is to install packages, over the network; no daemon of the
+# suite is started meanwhile.
+installing() {
     local root=$1
     shift
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
-    quiet "$root.apt.log" "apt-get in $root" enter "$root" sh -c \
-        'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' - "$@"
+    quiet "$root.apt.log" "installing packages in $root" enter "$root" "$@"
     rm "$root/usr/sbin/policy-rc.d"
+}
+
+# apt ROOT PACKAGE...
+apt() {
+    local root=$1
+    shift
+    installing "$root" sh -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' - "$@"
+}
+
+# has_rust ROOT: the suite's Rust can build this.
+has_rust() {
+    local have need
+    quiet "$1.apt.log" "apt-get update" enter "$1" apt-get -qq update
+    have=$(enter "$1" apt-cache policy cargo | sed -n 's/ *Candidate: //p')
+    need=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+    dpkg --compare-versions "$have" ge "$need"
 }
 
 base() {
