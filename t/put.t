@@ -144,6 +144,38 @@ int linkat(int fd, const char *path, int to, const char *name, int flags) {
 END
 }
 
+# Calls for a path with "eio" in it do what they should, and fail, as on a network file system; what has a temporary name
+# in a directory "eio" cannot be removed the first three times.
+sub with_errors () {
+    return library('errors', <<'END');
+#include <unistd.h>
+static int failed(int rc) { errno = EIO; return rc ? rc : -1; }
+static int is_eio(const char *path) { return path && strstr(path, "eio") != 0; }
+int rename(const char *from, const char *to) {
+    int (*next)(const char *, const char *) = (int (*)(const char *, const char *)) dlsym(RTLD_NEXT, "rename");
+    return is_eio(to) ? failed(next(from, to)) : next(from, to);
+}
+int renameat(int fd, const char *from, int to_fd, const char *to) {
+    int (*next)(int, const char *, int, const char *) = (int (*)(int, const char *, int, const char *)) dlsym(RTLD_NEXT, "renameat");
+    if (to && !strcmp(to, "stays")) { return failed(-1); }
+    return is_eio(to) ? failed(next(fd, from, to_fd, to)) : next(fd, from, to_fd, to);
+}
+int linkat(int fd, const char *path, int to_fd, const char *to, int flags) {
+    int (*next)(int, const char *, int, const char *, int) = (int (*)(int, const char *, int, const char *, int)) dlsym(RTLD_NEXT, "linkat");
+    return is_eio(to) ? failed(next(fd, path, to_fd, to, flags)) : next(fd, path, to_fd, to, flags);
+}
+int unlink(const char *path) {
+    int (*next)(const char *) = (int (*)(const char *)) dlsym(RTLD_NEXT, "unlink");
+    return is_eio(path) ? failed(next(path)) : next(path);
+}
+int unlinkat(int fd, const char *path, int flags) {
+    static int calls;
+    int (*next)(int, const char *, int) = (int (*)(int, const char *, int)) dlsym(RTLD_NEXT, "unlinkat");
+    return path && !strncmp(path, ".filedist.", 10) && ++calls < 4 ? failed(-1) : next(fd, path, flags);
+}
+END
+}
+
 run_tests();
 
 __DATA__
@@ -1742,3 +1774,42 @@ hello
 --- error_code: 201
 --- no_files
 state/deleted/ab/.filedist* state/journal/4194305*
+
+
+
+=== TEST 103: put and delete, a call that fails has done what it should - 500, and the child is owed it
+--- skip_eval: 9: !main::with_errors()
+--- post_setup_server_root
+package main;
+preload(with_errors());
+--- http_config
+    upstream children { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; filedist_fanout; }
+--- config
+    filedist_state $TEST_NGINX_DATA/state;
+    location / { filedist on; root $TEST_NGINX_DATA/root; client_max_body_size 0; proxy_pass http://children; }
+--- request eval
+["PUT /eio.txt\nhello", "PUT /new/eio.txt\n" . 'x' x 100_000, "DELETE /eio.txt"]
+--- error_code eval
+[500, 500, 500]
+--- after
+my ($log) = map { Filedist::slurp($_) } glob data_dir() . '/state/missing/*/*.log.html';
+like($log, qr{ PUT <a href="/eio.txt">}, 'the first PUT');
+like($log, qr{ PUT <a href="/new/eio.txt">}, 'the second');
+like($log, qr{ DELETE .*/eio.txt}, 'the DELETE');
+is(-s data_dir() . '/root/new/eio.txt', 100_000, 'it is stored');
+--- no_files
+root/eio.txt root/.filedist* root/new/.filedist*
+
+
+
+=== TEST 104: put, the file cannot be renamed, nor removed for a while - removed while the worker lives
+--- skip_eval: 4: !main::with_errors()
+--- post_setup_server_root
+package main;
+preload(with_errors());
+--- request
+PUT /stays
+hello
+--- error_code: 500
+--- after
+ok(poll_until(sub { my @left = glob data_dir() . '/root/.filedist.*'; !@left }, 6), 'nothing is left');
